@@ -1,0 +1,38 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/korkinof2021.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+wildcard_constraints:
+    cohort=names(CONFIG.cohorts),
+    generator=names(CONFIG.generators),
+    synthetic=names(CONFIG.synthetic),
+    images=names({**CONFIG.cohorts, **CONFIG.synthetic}),
+    stage=r"\d+",
+    level=r"\d+",
+    part=r"\d{3}",
+
+
+rule all:
+    default_target: True
+    input:
+        final_outputs(),
+
+
+onerror:
+    shell("echo 'Stopped. What went wrong is in the log named above (logs/RULE/...); mend it and run the same command again: finished work is kept.' >&2")

@@ -1,0 +1,54 @@
+"""What every rule script shares: its log, its one-sentence errors, its provenance record. The only library of ours that knows Snakemake's object."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lookalike.errors import LookalikeError
+from lookalike.provenance import record
+
+SIMULATED = "Demo: simulated phantoms, not patients; nothing here is comparable with the paper"
+OUTSIDE = "Images from outside; see the provenance record beside this file"
+
+
+def label(simulated: bool) -> str:
+    """The line that every figure and table carries about the data behind it."""
+    return SIMULATED if simulated else OUTSIDE
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[dict[str, Any]]:
+    """Run a rule's script: yields its task, logs to the rule's log file and the screen, and records provenance beside the first output on success."""
+    started = time.monotonic()
+    Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[logging.StreamHandler(sys.stderr), logging.FileHandler(snakemake.log[0], mode="a")],
+        force=True,
+    )
+    task = dict(snakemake.params.task)
+    try:
+        yield task
+    except LookalikeError as error:
+        logging.error("ERROR in %s: %s", snakemake.rule, error)
+        sys.exit(1)
+    except Exception:
+        logging.exception("Unexpected error in %s", snakemake.rule)
+        sys.exit(1)
+    first = str(snakemake.output[0])
+    record(
+        f"{first}.provenance.json",
+        rule=snakemake.rule,
+        task=task,
+        inputs=[item for item in snakemake.input if not str(item).startswith("results/phantoms/")],
+        seconds=time.monotonic() - started,
+        note=label(bool(task.get("simulated", task.get("source", {}).get("simulated", False)))),
+    )

@@ -1,0 +1,420 @@
+"""Config models: the one source of every key's name, type, range, default and meaning.
+
+`workflow/schemas/config.schema.json` and `config/README.md` are generated from here (`make docs`); a test fails when they drift.
+Sources in the descriptions: K21 = Korkinof et al. 2021 (Radiology: AI 3(2):e190181); PG = the defaults of progressive growing
+(Karras et al. 2018), which stand in where K21 prints no value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, model_validator
+
+from lookalike.errors import LookalikeError
+
+HeaderRule = Literal[
+    "not_mammography",
+    "not_for_presentation",
+    "tomosynthesis",
+    "stereotactic",
+    "spot_or_magnification",
+    "specimen",
+    "derived",
+    "implant",
+    "implant_displaced",
+    "burned_in_tag",
+    "view_missing",
+    "view_not_wanted",
+    "field_too_small",
+    "duplicate_uid",
+]
+PixelRule = Literal["blank", "foreign_body", "burned_in_pixels", "duplicate_pixels"]
+HEADER_RULES: tuple[HeaderRule, ...] = get_args(HeaderRule)
+PIXEL_RULES: tuple[PixelRule, ...] = get_args(PixelRule)
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+View = Literal["CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "AT", "FB"]
+
+
+class Section(BaseModel):
+    """A config section: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """Where a cohort's raw images are."""
+
+    root: str | None = Field(None, description="Folder of raw images. null: phantoms are made and used instead.")
+    adapter: Literal["dicom", "images", "cbis_ddsm", "inbreast", "vindr_mammo", "rsna2022", "cmmd"] = Field(
+        "dicom", description="How the folder is laid out: any tree of DICOM files, a folder of raster images with a table, or a named data set."
+    )
+    table: str | None = Field(
+        None,
+        description="CSV with one row an image, joined on `path` (relative to root) or `sop_instance_uid`; columns read: patient, view, laterality, "
+        "label, density, implant, age. Named data sets find their own tables below root.",
+    )
+    identity_key: str | None = Field(
+        None,
+        description="File with the secret key that hashes identities. null: `private/identity.key`, made on first use (phantoms: a public demo key).",
+    )
+    maximum_quarantined: Fraction = Field(0.05, description="Indexing and decoding fail when more than this fraction of the files is unreadable.")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def simulated(self) -> bool:
+        """Whether the images are phantoms; rules that only label their output read this instead of the private path."""
+        return self.root is None
+
+
+class Phantoms(Section):
+    """Simulated mammograms, written as DICOM; used where `source.root` is null."""
+
+    patients: int = Field(400, ge=1, description="Number of simulated patients (four standard views each, plus planted exclusions).")
+    shape: tuple[int, int] = Field((640, 512), description="Rows and columns of a phantom.")
+    seed: int = Field(1, ge=0, description="Seed of everything that the phantoms draw.")
+
+
+class Exclude(Section):
+    """Which images leave the cohort, and why. Rules apply in the order listed; the first that fits gives the reason."""
+
+    header_rules: tuple[HeaderRule, ...] = Field(HEADER_RULES, description="Rules decided on headers and tables alone.")
+    pixel_rules: tuple[PixelRule, ...] = Field(PIXEL_RULES, description="Rules decided on decoded pixels.")
+    views: tuple[View, ...] = Field(("CC", "MLO"), description="Views that stay (K21: CC and MLO).")
+    minimum_field_mm: float = Field(100.0, ge=0, description="Smallest side of the field of view in mm, where the header tells it.")
+    minimum_side_px: int = Field(256, ge=1, description="Smallest side in pixels, where the header tells no spacing.")
+    minimum_breast: Fraction = Field(0.03, description="Smallest share of the image that is breast; below it the image counts as blank.")
+    foreign_body_score: float = Field(
+        1.0, gt=0, description="Threshold on the clip and device detector's score (1 is its calibrated operating point)."
+    )
+
+
+class Split(Section):
+    """Split by patient."""
+
+    train: Fraction = Field(0.8, description="Share of the patients that generators are trained on.")
+    validation: Fraction = Field(0.1, description="Share of the patients for model selection; the rest is the test split.")
+    seed: int = Field(1, ge=0, description="Seed of the split.")
+
+    @model_validator(mode="after")
+    def _sum(self) -> Split:
+        if self.train + self.validation > 1 + 1e-9:
+            raise ValueError("train and validation add up to more than 1")
+        return self
+
+
+class Pixels(Section):
+    """From a file to an array (K21, Methods: default windowing, aspect-preserving resize)."""
+
+    window: int | Literal["voi_lut", "min_max"] = Field(
+        0,
+        description="Display window: the file's n-th window (0 = first, as K21's default windowing), `voi_lut` = its VOI LUT Sequence, `min_max` = no window. "
+        "A file without the one asked for falls back to its other kind, then to min_max.",
+    )
+    base: tuple[int, int] = Field(
+        (5, 4), description="Rows and columns of the lowest level; every level doubles both (5x4 reaches 1280x1024 at level 8)."
+    )
+    levels: int = Field(9, ge=1, le=12, description="Number of levels of detail; the highest is base x 2^(levels-1).")
+    bits: Literal[8, 16] = Field(8, description="Bits a pixel in the store.")
+    chest_wall: Literal["left", "right", "keep"] = Field(
+        "left",
+        description="Side that the chest wall is flipped to, decided from the pixels; keep = as stored. Our decision: K21 shows no laterality conditioning.",
+    )
+    background: Literal["keep", "zero"] = Field(
+        "keep", description="zero = everything outside the breast is set to 0 (film labels, tape, digitisation noise)."
+    )
+
+
+class Cohort(Section):
+    """One set of real or outside images, from raw files to a clean cohort with a store."""
+
+    source: Source = Field(default_factory=lambda: Source())
+    phantoms: Phantoms = Field(default_factory=lambda: Phantoms())
+    exclude: Exclude = Field(default_factory=lambda: Exclude())
+    split: Split = Field(default_factory=lambda: Split())
+    pixels: Pixels = Field(default_factory=lambda: Pixels())
+    parts: int = Field(1, ge=1, le=256, description="Scatter parts in which images are decoded (aim at minutes of work a part).")
+
+
+class Stage(Section):
+    """One resolution stage of the progressive GAN; stage k has shape base x 2^k."""
+
+    channels: int = Field(..., ge=1, description="Feature maps at this resolution (PG: min(8192 / 2^(k+1), 512)).")
+    fade_kimg: float = Field(600, ge=0, description="Thousands of real images shown while the new layers fade in (PG: 600; stage 0 has none).")
+    stable_kimg: float = Field(600, gt=0, description="Thousands of real images shown with the new layers fully in (PG: 600).")
+    batch: int = Field(..., ge=1, description="Images a step (PG, 1 GPU: 128 128 128 64 32 16 8 4 4 by stage).")
+    learning_rate: float = Field(0.001, gt=0, description="Adam's step size for both networks (PG: 0.001, 0.0015 at the top).")
+
+
+class Loss(Section):
+    """The adversarial loss."""
+
+    kind: Literal["wgan_gp", "relativistic"] = Field(
+        "wgan_gp",
+        description="wgan_gp: Gulrajani et al. 2017 with PG's drift term (K21); relativistic: pairing loss with R1 and R2 penalties (Huang et al. 2024).",
+    )
+    gradient_penalty: float = Field(10.0, ge=0, description="Weight of WGAN-GP's penalty (PG: 10).")
+    drift: float = Field(0.001, ge=0, description="Weight of D(real)^2 (PG: 0.001).")
+    gamma: float = Field(1.0, ge=0, description="Weight of R1 and R2, each times gamma / 2 (relativistic only).")
+
+
+class Generator(Section):
+    """A generator and how it is trained."""
+
+    cohort: Name = Field(..., description="Cohort whose training split it learns from.")
+    family: Literal["progan"] = Field("progan", description="Network family.")
+    split: Literal["train", "all"] = Field("train", description="Images it learns from: the training split, or every image kept.")
+    latent: int = Field(512, ge=1, description="Latent dimension (PG: 512).")
+    stages: tuple[Stage, ...] = Field(..., min_length=1, description="Resolution stages from base upwards.")
+    loss: Loss = Field(default_factory=lambda: Loss())
+    adam_beta1: float = Field(0.0, ge=0, lt=1, description="Adam's beta 1 (PG: 0).")
+    adam_beta2: float = Field(0.99, ge=0, lt=1, description="Adam's beta 2 (PG: 0.99).")
+    adam_epsilon: float = Field(1e-8, gt=0, description="Adam's epsilon (PG: 1e-8).")
+    ema_kimg: float | None = Field(
+        None, gt=0, description="Half-life of the averaged generator in thousands of images; null = decay 0.999 a step, as PG."
+    )
+    minibatch_std_group: int = Field(4, ge=1, description="Group size of the minibatch standard deviation (PG: 4); the batch must be a multiple.")
+    mirror: bool = Field(False, description="Mirror real images at random (off for mammograms: laterality).")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 autocast applies on CUDA only.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto = CUDA where there is one, with a line in the log that says which.")
+    seed: int = Field(1, ge=0, description="Seed of weights, latents and data order.")
+    save_minutes: float = Field(5.0, gt=0, description="Minutes between saves of the training state (a resource: changing it reruns nothing).")
+
+
+class Synthetic(Section):
+    """A synthetic image set and the real cohort that it is held against."""
+
+    real: Name = Field(..., description="Cohort that it is compared with.")
+    generator: Name | None = Field(None, description="Generator to sample from; null where `cohort` is given.")
+    cohort: Name | None = Field(None, description="Cohort made from synthetic images that come from elsewhere (a folder or DICOM tree).")
+    images: int = Field(1000, ge=1, description="Images to sample (K21: samples of 1,000).")
+    parts: int = Field(1, ge=1, le=256, description="Scatter parts in which they are sampled.")
+    batch: int = Field(16, ge=1, description="Images a forward pass.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="As for training.")
+    seed: int = Field(1, ge=0, description="Seed of the latents.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Synthetic:
+        if (self.generator is None) == (self.cohort is None):
+            raise ValueError("give either `generator` or `cohort`, not both or none")
+        return self
+
+
+class Moments(Section):
+    """Five moments of an image's intensities (K21, Statistical analysis)."""
+
+    form: Literal["standardized", "central"] = Field("standardized", description="M3 to M5 divided by powers of sigma, or raw central moments.")
+    mask: Literal["none", "breast"] = Field("none", description="Pixels that count: all, or those above zero.")
+
+
+class LabelMI(Section):
+    """Mutual information between a moment and the label real/synthetic (K21, Table 2; Ross 2014)."""
+
+    neighbours: int = Field(3, ge=1, description="k of the estimator.")
+    permutations: int = Field(1000, ge=1, description="Label permutations for the P value.")
+
+
+class PairMI(Section):
+    """Agreement of the joint density of two moments (K21, Table 1; its definition is not printed: ours is a reconstruction)."""
+
+    definition: Literal["density_nmi", "jsd_complement", "hist_nmi", "label_mi_complement", "overlap"] = Field(
+        "density_nmi", description="Definition shown in Table 1; all five are in the long CSV."
+    )
+    grid: int = Field(100, ge=16, description="Grid points an axis.")
+    levels: int = Field(32, ge=2, description="Equal-width density levels.")
+
+
+class Coverage(Section):
+    """Share of the real images' support that synthetic images cover (K21, Figure 6)."""
+
+    definition: Literal["hdr", "density_percentile"] = Field(
+        "hdr", description="Region holding `mass` of the density, or grid values above that percentile."
+    )
+    mass: float = Field(0.97, gt=0, lt=1, description="Mass of the region (K21: 97th percentile).")
+    grid: int = Field(200, ge=32, description="Grid points an axis.")
+    cut: float = Field(3.0, gt=0, description="Margin of the grid in bandwidths.")
+    scale: Literal["zscore", "raw"] = Field("zscore", description="Axes before the density estimate.")
+
+
+class Measures(Section):
+    """How image sets are compared."""
+
+    reals: Literal["all", "train", "validation", "test"] = Field("all", description="Real images that synthetic ones are compared with.")
+    maximum_images: int | None = Field(None, ge=10, description="At most this many real images, drawn at random; null = all.")
+    splits: int = Field(50, ge=2, description="Patient-disjoint splits behind every real-against-real ceiling.")
+    bootstrap: int = Field(500, ge=10, description="Patient-clustered bootstrap draws behind every interval.")
+    seed: int = Field(1, ge=0, description="Seed of splits, bootstraps and permutations.")
+    moments: Moments = Field(default_factory=lambda: Moments())
+    label_mi: LabelMI = Field(default_factory=lambda: LabelMI())
+    pair_mi: PairMI = Field(default_factory=lambda: PairMI())
+    coverage: Coverage = Field(default_factory=lambda: Coverage())
+
+
+class Korkinof2021(Section):
+    """Tables and figures of K21."""
+
+    synthetic: Name = Field(..., description="Synthetic set that the tables and figures show.")
+    status: Literal["demo", "study"] = Field(
+        "demo",
+        description="demo = nothing is ever called comparable with the printed values; study = real data at a scale where a comparison makes sense.",
+    )
+    tolerance: float = Field(0.05, gt=0, description="Relative difference from the printed value that still counts as within tolerance.")
+
+
+class Config(Section):
+    """The whole config."""
+
+    cohorts: dict[Name, Cohort] = Field(..., min_length=1, description="Image cohorts by name.")
+    generators: dict[Name, Generator] = Field(default_factory=dict, description="Generators by name.")
+    synthetic: dict[Name, Synthetic] = Field(default_factory=dict, description="Synthetic image sets by name.")
+    measures: Measures = Field(default_factory=lambda: Measures())
+    korkinof2021: Korkinof2021 | None = Field(None, description="K21's tables and figures; null = none.")
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        def known(name: str, table: Mapping[str, object], where: str) -> None:
+            if name not in table:
+                raise ValueError(f"{where} names `{name}`, which is not defined; defined are: {', '.join(table) or 'none'}")
+
+        for name, generator in self.generators.items():
+            known(generator.cohort, self.cohorts, f"generators.{name}.cohort")
+            levels = self.cohorts[generator.cohort].pixels.levels
+            if len(generator.stages) > levels:
+                raise ValueError(f"generators.{name} has {len(generator.stages)} stages, but its cohort's store has {levels} levels")
+            for stage, settings in enumerate(generator.stages):
+                if settings.batch % min(generator.minibatch_std_group, settings.batch):
+                    raise ValueError(f"generators.{name}.stages.{stage}.batch is not a multiple of minibatch_std_group")
+        for name, synthetic in self.synthetic.items():
+            if name in self.cohorts:
+                raise ValueError(f"synthetic.{name} has the name of a cohort; their stores would share a folder")
+            known(synthetic.real, self.cohorts, f"synthetic.{name}.real")
+            if synthetic.generator is not None:
+                known(synthetic.generator, self.generators, f"synthetic.{name}.generator")
+            if synthetic.cohort is not None:
+                known(synthetic.cohort, self.cohorts, f"synthetic.{name}.cohort")
+            origin = synthetic.cohort or self.generators[synthetic.generator or ""].cohort
+            if self.cohorts[origin].pixels.base != self.cohorts[synthetic.real].pixels.base:
+                raise ValueError(f"synthetic.{name} and its real cohort differ in pixels.base; give both the same base shape")
+        if self.korkinof2021 is not None:
+            known(self.korkinof2021.synthetic, self.synthetic, "korkinof2021.synthetic")
+        return self
+
+    def level(self, synthetic: str) -> int:
+        """Level of detail at which a synthetic set is compared: the highest that both sides have."""
+        settings = self.synthetic[synthetic]
+        real = self.cohorts[settings.real].pixels.levels
+        own = self.cohorts[settings.cohort].pixels.levels if settings.cohort else len(self.generators[settings.generator or ""].stages)
+        return min(real, own) - 1
+
+
+def load(raw: Mapping[str, Any]) -> Config:
+    """Validate a raw config.
+
+    Raises:
+        LookalikeError: one sentence a mistake: the key, what is wrong with it, and what to write instead.
+    """
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        sentences = [_explain(item) for item in error.errors()]
+        raise LookalikeError("The config has a mistake: " + "; ".join(sentences), "config", "All keys are described in config/README.md.") from None
+
+
+def _explain(item: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        siblings = _keys_at(item["loc"][:-1])
+        close = difflib.get_close_matches(str(item["loc"][-1]), siblings, n=1, cutoff=0.5)
+        return f"unknown key `{key}`" + (f": did you mean `{close[0]}`?" if close else f"; keys here are {', '.join(siblings)}")
+    if item["type"] == "missing":
+        return f"`{key}` is missing"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"`{key}`: {message}" + ("" if isinstance(item["input"], dict) else f" (it is {item['input']!r})") if key else message
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """Names of the keys that are allowed at a place in the config."""
+    model: type[BaseModel] = Config
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            model = _section_of(field.annotation) or model
+    return list(model.model_fields)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section model inside an annotation such as `dict[Name, Cohort]` or `tuple[Stage, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for inner in get_args(annotation) if (model := _section_of(inner)) is not None), None)
+
+
+def branch(config: Config, path: str) -> Any:
+    """The part of a config below a dotted path, as plain sorted data; `generators.progan.stages.2` walks into lists.
+
+    Raises:
+        LookalikeError: no such path.
+    """
+    node: Any = json.loads(config.model_dump_json())
+    for part in path.split("."):
+        try:
+            node = node[int(part)] if isinstance(node, list) else node[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise LookalikeError(f"There is no `{path}`", "config", "Define it, or ask for another target.") from None
+    return node
+
+
+def schema() -> str:
+    """JSON schema of the config, as text (workflow/schemas/config.schema.json)."""
+    return json.dumps(Config.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def reference() -> str:
+    """Reference of every key in Markdown (config/README.md)."""
+    lines = [
+        "# Config reference",
+        "",
+        "Generated from `scripts/lookalike/config.py` by `make docs`; do not edit. `config.yaml` is the embedded demo, `paper.yaml` an overlay at the scale",
+        "of the papers: `snakemake --configfile config/paper.yaml`. Overlays need only the keys that differ. PG = defaults of progressive growing (Karras et al. 2018).",
+        "",
+    ]
+    for heading, model in _sections("", Config):
+        lines += [f"## `{heading or 'top level'}`", "", (model.__doc__ or "").strip(), "", "| key | type | default | meaning |", "|---|---|---|---|"]
+        for name, field in model.model_fields.items():
+            section = _section_of(field.annotation)
+            kind = "section" if section else _type_name(field.annotation)
+            if field.is_required():
+                default = "required"
+            else:
+                default = "see below" if section and field.default is not None else f"`{json.dumps(field.get_default(call_default_factory=True))}`"
+            lines.append(
+                f"| `{name}` | {kind} | {default} | {field.description or (section.__doc__ or '').strip() if section or field.description else ''} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _sections(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield prefix, model
+    for name, field in model.model_fields.items():
+        section = _section_of(field.annotation)
+        if section is not None:
+            place = {dict: f"{name}.<name>", tuple: f"{name}[k]"}.get(get_origin(field.annotation), name)
+            yield from _sections(f"{prefix}.{place}".lstrip("."), section)
+
+
+def _type_name(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is Annotated:
+        return _type_name(get_args(annotation)[0])
+    if get_origin(annotation) is tuple:
+        inner = [part for part in get_args(annotation) if part is not Ellipsis]
+        return "list of " + _type_name(inner[0]) if Ellipsis in get_args(annotation) else f"{len(inner)} x " + _type_name(inner[0])
+    if get_args(annotation):
+        return " or ".join(_type_name(part) for part in get_args(annotation))
+    return {type(None): "null", str: "text", int: "whole number", float: "number", bool: "true or false"}.get(annotation, str(annotation))

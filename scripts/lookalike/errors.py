@@ -1,0 +1,14 @@
+"""The one error that a user is meant to read."""
+
+
+class LookalikeError(Exception):
+    """Bad input, in a sentence.
+
+    Args:
+        what: what is wrong.
+        where: the file, config key or row.
+        fix: what to do about it.
+    """
+
+    def __init__(self, what: str, where: str, fix: str) -> None:
+        super().__init__(f"{what} ({where}). {fix}")

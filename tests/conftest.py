@@ -1,0 +1,56 @@
+"""Shared fixtures: a copy of the repository as a fresh clone would hold it, and one finished tiny run of the whole workflow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TINY = "tests/config/tiny.yaml"
+
+
+def copy_repository(target: Path) -> Path:
+    """Tracked and new files only: no results, no state, no environment."""
+    listing = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    for name in filter(None, listing.stdout.split("\0")):
+        source = REPOSITORY / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+    return target
+
+
+def snakemake(folder: Path, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake as a user would; standard error is merged into standard output."""
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "XDG_CACHE_HOME": str(folder / ".cache")},
+    )
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository in which the tiny config has run to its end. The path holds a space and an accent on purpose."""
+    folder = copy_repository(tmp_path_factory.mktemp("clone") / "with späce")
+    run = snakemake(folder, "--cores", "2", "--configfile", TINY)
+    assert run.returncode == 0, run.stdout[-6000:]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real files, from the environment."""
+    place = os.environ.get("LOOKALIKE_REAL_DATA")
+    if not place:
+        pytest.skip("LOOKALIKE_REAL_DATA is unset: no real files to test on")
+    return Path(place)

@@ -1,0 +1,73 @@
+"""Digests: comments and formatting do not count, code does, in every module that a script reaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+from lookalike import provenance
+from lookalike.files import atomic
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small package in place of ours: script -> a -> b; c is not reached."""
+    root = tmp_path / "lookalike"
+    (root / "sub").mkdir(parents=True)
+    for name, text in {
+        "__init__": "",
+        "a": "from lookalike.sub import b\n",
+        "sub/__init__": "",
+        "sub/b": 'def f(x):\n    """Doc."""\n    return x + 1\n',
+        "c": "C = 1\n",
+    }.items():
+        (root / f"{name}.py").write_text(text)
+    (tmp_path / "script.py").write_text("import lookalike.a\n")
+    monkeypatch.setattr(provenance, "PACKAGE", root)
+    return tmp_path
+
+
+def fresh(package: Path) -> str:
+    provenance._imports.cache_clear()
+    provenance._file_digest.cache_clear()
+    return provenance.code_digest(package / "script.py")
+
+
+def test_code_digest_follows_imports(package: Path) -> None:
+    before = fresh(package)
+    module = package / "lookalike/sub/b.py"
+    module.write_text('def f(x):\n    """Another text."""\n    # and a comment\n    return (x + 1)\n')
+    (package / "lookalike/c.py").write_text("C = 2\n")
+    assert fresh(package) == before
+    module.write_text("def f(x):\n    return x + 2\n")
+    assert fresh(package) != before
+
+
+def test_templates_beside_a_module_count(package: Path) -> None:
+    before = fresh(package)
+    (package / "lookalike/a.jinja").write_text("x")
+    assert fresh(package) != before
+
+
+def test_atomic_leaves_the_old_file_when_writing_fails(tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic(target) as path:
+        path.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_environments_agree_with_the_lock() -> None:
+    lock = dict(
+        line.lower().split("==") for line in (REPOSITORY / "requirements.lock").read_text().splitlines() if "==" in line and not line.startswith("#")
+    )
+    lock["pytorch"] = lock["torch"]
+    for path in (REPOSITORY / "envs").glob("*.yaml"):
+        for pin in yaml.safe_load(path.read_text())["dependencies"]:
+            name, version = pin.split("=")
+            assert name == "python" or lock[name] == version, f"{path.name}: {pin}"
+    assert not any(name in lock for name in ("torchvision", "torchaudio"))

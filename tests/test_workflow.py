@@ -1,0 +1,284 @@
+"""The workflow as a user meets it: what runs, what reruns, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import ast
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import REPOSITORY, TINY, copy_repository, snakemake
+
+from lookalike import config
+
+COHORT = "cohorts.mammography"
+GENERATOR = "generators.progan"
+MEASURES = {"measure_label_mi", "measure_pair_mi", "measure_coverage", "measure_spectrum"}
+
+# One row a config key that the demo reads: another value, and the rules that read it. What lies downstream of them in the graph must rerun too, nothing else.
+READS: dict[str, tuple[object, set[str]]] = {
+    f"{COHORT}.source.maximum_quarantined": (0.5, {"index_cohort", "select_cohort"}),
+    f"{COHORT}.source.identity_key": ("key.txt", {"index_cohort"}),
+    f"{COHORT}.source.table": ("table.csv", {"index_cohort"}),
+    f"{COHORT}.source.adapter": ("images", {"index_cohort"}),
+    f"{COHORT}.phantoms.patients": (31, {"make_phantoms"}),
+    f"{COHORT}.phantoms.shape": ([256, 320], {"make_phantoms"}),
+    f"{COHORT}.phantoms.seed": (2, {"make_phantoms"}),
+    f"{COHORT}.exclude.header_rules": (["not_mammography"], {"exclude_by_header", "select_cohort"}),
+    f"{COHORT}.exclude.pixel_rules": (["blank"], {"select_cohort"}),
+    f"{COHORT}.exclude.views": (["MLO"], {"exclude_by_header", "select_cohort"}),
+    f"{COHORT}.exclude.minimum_field_mm": (90.0, {"exclude_by_header", "select_cohort"}),
+    f"{COHORT}.exclude.minimum_side_px": (128, {"exclude_by_header", "select_cohort"}),
+    f"{COHORT}.exclude.minimum_breast": (0.02, {"select_cohort"}),
+    f"{COHORT}.exclude.foreign_body_score": (1.1, {"select_cohort", "evaluate_detector"}),
+    f"{COHORT}.split.train": (0.7, {"select_cohort"}),
+    f"{COHORT}.split.validation": (0.2, {"select_cohort"}),
+    f"{COHORT}.split.seed": (2, {"select_cohort"}),
+    f"{COHORT}.pixels.window": (1, {"prepare_images"}),
+    f"{COHORT}.pixels.base": ([4, 4], {"prepare_images", "train_stage"}),
+    f"{COHORT}.pixels.levels": (4, {"prepare_images"}),
+    f"{COHORT}.pixels.bits": (16, {"prepare_images", "sample_images"}),
+    f"{COHORT}.pixels.chest_wall": ("right", {"prepare_images"}),
+    f"{COHORT}.pixels.background": ("zero", {"prepare_images"}),
+    f"{COHORT}.parts": (3, {"exclude_by_header"}),
+    f"{GENERATOR}.split": ("all", {"train_stage"}),
+    f"{GENERATOR}.latent": (16, {"train_stage"}),
+    f"{GENERATOR}.loss.kind": ("relativistic", {"train_stage"}),
+    f"{GENERATOR}.loss.gradient_penalty": (5.0, {"train_stage"}),
+    f"{GENERATOR}.loss.drift": (0.002, {"train_stage"}),
+    f"{GENERATOR}.loss.gamma": (2.0, {"train_stage"}),
+    f"{GENERATOR}.adam_beta1": (0.5, {"train_stage"}),
+    f"{GENERATOR}.adam_beta2": (0.9, {"train_stage"}),
+    f"{GENERATOR}.adam_epsilon": (1e-7, {"train_stage"}),
+    f"{GENERATOR}.ema_kimg": (1.0, {"train_stage"}),
+    f"{GENERATOR}.minibatch_std_group": (2, {"train_stage"}),
+    f"{GENERATOR}.mirror": (True, {"train_stage"}),
+    f"{GENERATOR}.precision": ("bf16", {"train_stage"}),
+    f"{GENERATOR}.device": ("cpu", {"train_stage"}),
+    f"{GENERATOR}.seed": (2, {"train_stage", "plot_stage"}),
+    f"{GENERATOR}.save_minutes": (1.0, set()),
+    "synthetic.progan.images": (61, {"sample_images"}),
+    "synthetic.progan.parts": (2, {"sample_images"}),
+    "synthetic.progan.batch": (20, {"sample_images"}),
+    "synthetic.progan.device": ("cpu", {"sample_images"}),
+    "synthetic.progan.seed": (2, {"sample_images", "draw_stages"}),
+    "measures.reals": ("train", {"extract_moments", "extract_spectra"}),
+    "measures.maximum_images": (50, {"extract_moments", "extract_spectra"}),
+    "measures.splits": (6, MEASURES),
+    "measures.bootstrap": (21, MEASURES),
+    "measures.seed": (2, MEASURES | {"extract_moments", "extract_spectra", "draw_moments"}),
+    "measures.moments.form": ("central", {"extract_moments"}),
+    "measures.moments.mask": ("breast", {"extract_moments"}),
+    "measures.label_mi.neighbours": (4, {"measure_label_mi", "measure_pair_mi"}),
+    "measures.label_mi.permutations": (21, {"measure_label_mi", "measure_pair_mi"}),
+    "measures.pair_mi.definition": ("overlap", {"measure_pair_mi", "tabulate_pair_mi"}),
+    "measures.pair_mi.grid": (64, {"measure_pair_mi", "tabulate_pair_mi"}),
+    "measures.pair_mi.levels": (16, {"measure_pair_mi", "tabulate_pair_mi"}),
+    "measures.coverage.definition": ("density_percentile", {"measure_coverage", "measure_pair_mi", "draw_contours"}),
+    "measures.coverage.mass": (0.95, {"measure_coverage", "measure_pair_mi", "draw_contours"}),
+    "measures.coverage.grid": (64, {"measure_coverage", "measure_pair_mi", "draw_contours"}),
+    "measures.coverage.cut": (2.0, {"measure_coverage", "measure_pair_mi", "draw_contours"}),
+    "measures.coverage.scale": ("raw", {"measure_coverage", "measure_pair_mi", "draw_contours"}),
+    "korkinof2021.status": ("study", {"compare_published", "write_index"}),
+    "korkinof2021.tolerance": (0.1, {"compare_published", "write_index"}),
+}
+# Keys that the table cannot change alone: `root` and the names are tested on their own, stages below.
+ELSEWHERE = re.compile(r"source\.root|source\.simulated|\.cohort$|\.real$|\.generator$|\.family$|stages\.|korkinof2021\.synthetic")
+
+
+def dry_run(folder: Path, overlay: dict | None = None, name: str = "overlay") -> dict[str, int]:
+    """Rules that would run, with the number of jobs each."""
+    files = [TINY]
+    if overlay:
+        path = folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(overlay))
+        files.append(path.name)
+    run = snakemake(folder, "-n", "--cores", "2", "--configfile", *files)
+    assert run.returncode == 0, run.stdout
+    table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", run.stdout, re.S | re.M)
+    return {} if table is None else {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)", table[1], re.M)}
+
+
+def nested(path: str, value: object) -> dict:
+    """{'a': {'b': value}} from 'a.b'."""
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    return value  # type: ignore[return-value]
+
+
+def downstream(graph: dict[str, set[str]], rules: set[str]) -> set[str]:
+    """The rules themselves and all that depends on them."""
+    found, waiting = set(), list(rules)
+    while waiting:
+        rule = waiting.pop()
+        if rule not in found:
+            found.add(rule)
+            waiting += graph.get(rule, ())
+    return found
+
+
+@pytest.fixture(scope="session")
+def graph(finished_run: Path) -> dict[str, set[str]]:
+    """Rule graph as Snakemake draws it: rule -> rules that need it."""
+    dot = snakemake(finished_run, "--rulegraph", "--forceall", "--configfile", TINY).stdout
+    labels = dict(re.findall(r'(\d+)\[label = "(\w+)', dot))
+    edges: dict[str, set[str]] = {}
+    for start, end in re.findall(r"(\d+) -> (\d+)", dot):
+        edges.setdefault(labels[start], set()).add(labels[end])
+    return edges
+
+
+def leaves(value: object, prefix: str = "") -> list[str]:
+    """Dotted paths of all plain values in a config."""
+    if isinstance(value, dict):
+        return [leaf for key, item in value.items() for leaf in leaves(item, f"{prefix}{key}.")]
+    return [prefix.rstrip(".")] if not (isinstance(value, list) and value and isinstance(value[0], dict)) else [f"{prefix}stages."]
+
+
+def test_the_table_names_every_key(finished_run: Path) -> None:
+    raw = yaml.safe_load((finished_run / "config/config.yaml").read_text())
+    keys = {leaf for leaf in leaves(config.load(raw).model_dump(mode="json")) if not ELSEWHERE.search(leaf)}
+    assert keys == set(READS)
+
+
+@pytest.mark.slow
+def test_a_second_run_and_a_touch_of_everything_do_nothing(finished_run: Path) -> None:
+    assert dry_run(finished_run) == {}
+    for path in (
+        path for folder in ("scripts", "workflow", "config", "envs", "tests") for path in (finished_run / folder).rglob("*") if path.is_file()
+    ):
+        path.touch()
+    (finished_run / "Snakefile").touch()
+    assert dry_run(finished_run) == {}
+
+
+@pytest.mark.slow
+def test_comments_and_key_order_do_not_count_but_code_does(finished_run: Path) -> None:
+    module = finished_run / "scripts/lookalike/measures/moments.py"
+    text = module.read_text()
+    try:
+        module.write_text(text.replace("from __future__", "# a remark\nfrom __future__") + "\n# another\n")
+        raw = yaml.safe_load((finished_run / TINY).read_text())
+        assert dry_run(finished_run, dict(reversed(raw.items()))) == {}
+        module.write_text(text + "\nADDED = 1\n")
+        changed = set(dry_run(finished_run))
+        assert "extract_moments" in changed and "train_stage" not in changed and "extract_spectra" not in changed
+    finally:
+        module.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_changed_key_reruns_exactly_what_reads_it(finished_run: Path, graph: dict[str, set[str]]) -> None:
+    def rerun(item: tuple[str, tuple[object, set[str]]]) -> tuple[str, set[str], set[str]]:
+        key, (value, readers) = item
+        changed = set(dry_run(finished_run, nested(key, value), name=key.replace(".", "_"))) - {"all"}
+        return key, changed, downstream(graph, readers) - {"all"}
+
+    with ThreadPoolExecutor(2) as pool:
+        wrong = [
+            (key, "too many:", sorted(got - wanted), "missing:", sorted(wanted - got))
+            for key, got, wanted in pool.map(rerun, READS.items())
+            if got != wanted
+        ]
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+@pytest.mark.slow
+def test_swapped_values_rerun(finished_run: Path) -> None:
+    overlay = {"generators": {"progan": {"adam_beta1": 0.99, "adam_beta2": 0.0}}}
+    assert dry_run(finished_run, overlay, "swapped")["train_stage"] == 3
+
+
+@pytest.mark.slow
+def test_a_stage_leaves_the_stages_below_it_alone(finished_run: Path) -> None:
+    stages = yaml.safe_load((finished_run / TINY).read_text())["generators"]["progan"]["stages"]
+    for stage in range(3):
+        changed = [dict(item, learning_rate=0.002) if k == stage else item for k, item in enumerate(stages)]
+        assert dry_run(finished_run, {"generators": {"progan": {"stages": changed}}}, f"stage_{stage}")["train_stage"] == 3 - stage
+
+
+def test_every_rule_declares_what_a_scheduler_needs() -> None:
+    needed = {"log", "benchmark", "conda", "threads", "resources", "params"}
+    for path in (REPOSITORY / "workflow/rules").glob("*.smk"):
+        for block in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            name = block.split(":", 1)[0]
+            if "script:" in block:
+                missing = {word for word in needed if not re.search(rf"^    {word}:", block, re.M)}
+                assert not missing, f"rule {name} lacks {missing}"
+                assert (REPOSITORY / f"scripts/{name}.py").is_file(), f"rule {name} has no script of its name"
+            assert ("gpu=" in block) == (name in {"train_stage", "sample_images"}), name
+
+
+def test_slurm_dry_run_and_lint_from_a_fresh_clone(tmp_path: Path) -> None:
+    folder = copy_repository(tmp_path / "clone")
+    run = snakemake(folder, "-n", "--profile", "slurm")
+    assert run.returncode == 0, run.stdout
+    run = snakemake(folder, "-n", "--profile", "slurm", "--configfile", "config/paper.yaml")
+    assert run.returncode == 0, run.stdout
+    run = snakemake(folder, "--lint")
+    assert run.returncode == 0 and "Congratulations" in run.stdout, run.stdout
+
+
+@pytest.mark.slow
+def test_report_builds(finished_run: Path) -> None:
+    run = snakemake(finished_run, "--configfile", TINY, "--report", "report.zip")
+    assert run.returncode == 0, run.stdout
+    assert (finished_run / "report.zip").stat().st_size > 100_000
+
+
+def test_named_targets(finished_run: Path) -> None:
+    for item in ("table1", "table2", "figure1", "figure2", "figure3", "figure5", "figure6"):
+        run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, f"korkinof2021_{item}")
+        assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        ({"cohorts": {"mammography": {"pixles": {}}}}, "did you mean `pixels`"),
+        ({"cohorts": {"mammography": {"exclude": {"views": ["CC", "SIDEWAYS"]}}}}, "views.1"),
+        ({"synthetic": {"progan": {"real": "elsewhere"}}}, "names `elsewhere`, which is not defined"),
+    ],
+)
+def test_config_mistakes_get_a_sentence(tmp_path: Path, overlay: dict, sentence: str) -> None:
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(overlay))
+    run = snakemake(REPOSITORY, "-n", "--cores", "1", "--configfile", str(tmp_path / "wrong.yaml"))
+    assert run.returncode != 0
+    assert sentence in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_imports_point_left() -> None:
+    """A module imports only from its left in the order in which data flow, and nothing in the library imports Snakemake."""
+    order = [
+        "errors",
+        "files",
+        "config",
+        "provenance",
+        "statistics",
+        "phantoms",
+        "cohort",
+        "pixels",
+        "generators",
+        "training",
+        "sampling",
+        "measures",
+    ]
+    order += ["tables", "published", "figures", "index_page"]
+    library = REPOSITORY / "scripts/lookalike"
+    for path in library.rglob("*.py"):
+        own = path.relative_to(library).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            for name in names:
+                assert not name.startswith("snakemake"), path
+                if name.startswith("lookalike.") and own != "__init__":
+                    assert order.index(name.split(".")[1]) <= order.index(own), f"{path} imports {name}"

@@ -1,0 +1,203 @@
+"""Glue between Snakemake and the library: the validated config, the task() contract, and names of image sets. No rules here."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SCRIPTS = Path(workflow.basedir) / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+MEASURES = ("label_mi", "pair_mi", "coverage", "spectrum")
+
+from lookalike.config import branch, load
+from lookalike.errors import LookalikeError
+from lookalike.provenance import code_digest
+
+try:
+    CONFIG = load(config)
+except LookalikeError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def names(table):
+    """A wildcard's values, from the config."""
+    return "|".join(table) or "none"
+
+
+def task(rule, **branches):
+    """The one parameter of a rule: the config branches that it reads, by short name, and the digest of the code that it runs."""
+
+    def of_job(wildcards):
+        values = {name: branch(CONFIG, path.format(**wildcards)) for name, path in branches.items()}
+        return dict(sorted({**values, "code": code_digest(SCRIPTS / f"{rule}.py")}.items()))
+
+    return of_job
+
+
+def parts(count):
+    return [f"{part:03d}" for part in range(count)]
+
+
+def image_set(name):
+    """The files of an image set: tables with a row an image, and store parts. Cohorts and sampled sets look alike from here on."""
+    synthetic = CONFIG.synthetic.get(name)
+    if synthetic is not None and synthetic.generator is not None:
+        folder = f"results/stores/{name}"
+        return {
+            "table": [f"{folder}/part-{part}.parquet" for part in parts(synthetic.parts)],
+            "store": [f"{folder}/part-{part}.zarr" for part in parts(synthetic.parts)],
+        }
+    cohort = name if synthetic is None else synthetic.cohort
+    return {
+        "table": [f"results/cohorts/{cohort}/cohort.parquet"],
+        "store": [f"results/stores/{cohort}/part-{part}.zarr" for part in parts(CONFIG.cohorts[cohort].parts)],
+    }
+
+
+def sampled():
+    """Synthetic sets that come from a generator of ours."""
+    return {name: settings for name, settings in CONFIG.synthetic.items() if settings.generator is not None}
+
+
+def raw_images(wildcards):
+    """Phantoms where the cohort has no root of its own. A user's folder is not a tracked input: it may hold a million files."""
+    if CONFIG.cohorts[wildcards.cohort].source.simulated:
+        return {"tree": f"results/phantoms/{wildcards.cohort}/dicom", "truth": f"results/phantoms/{wildcards.cohort}/truth.csv"}
+    return {}
+
+
+def compared(measure):
+    """Both sides of a comparison: the measure's files for the real cohort and for the synthetic set, at their common level of detail."""
+
+    def of_job(wildcards):
+        level = CONFIG.level(wildcards.synthetic)
+        real = CONFIG.synthetic[wildcards.synthetic].real
+        return {side: f"results/measures/{measure}/{images}_level{level}.parquet" for side, images in (("real", real), ("synthetic", wildcards.synthetic))}
+
+    return of_job
+
+
+def real_of(path):
+    """A config path below the real cohort that a synthetic set is compared with."""
+
+    def of_job(wildcards):
+        return path.format(real=CONFIG.synthetic[wildcards.synthetic].real)
+
+    return of_job
+
+
+def last_stage(generator):
+    return len(CONFIG.generators[generator].stages) - 1
+
+
+def previous_weights(wildcards):
+    stage = int(wildcards.stage)
+    return [f"results/generators/{wildcards.generator}/stage_{stage - 1}/weights.safetensors"] if stage else []
+
+
+def stage_settings(wildcards):
+    """Config paths of a stage and of those below it: a change at stage k leaves 0..k-1 alone."""
+    return {f"stage_{stage}": f"generators.{wildcards.generator}.stages.{stage}" for stage in range(int(wildcards.stage) + 1)}
+
+
+def training_task(wildcards):
+    generator = "generators.{generator}."
+    keys = ("family", "split", "latent", "loss", "adam_beta1", "adam_beta2", "adam_epsilon", "ema_kimg")
+    keys += ("minibatch_std_group", "mirror", "precision", "device", "seed")
+    branches = {key: generator + key for key in keys}
+    pixels = f"cohorts.{CONFIG.generators[wildcards.generator].cohort}.pixels.base"
+    return task("train_stage", base=pixels, **branches, **stage_settings(wildcards))(wildcards)
+
+
+def selection(wildcards):
+    """Which of a real cohort's images take part; a synthetic set takes part whole."""
+    if wildcards.images in CONFIG.cohorts:
+        return {"reals": "measures.reals", "maximum_images": "measures.maximum_images", "seed": "measures.seed"}
+    return {}
+
+
+def item(name, *formats, category="Korkinof 2021"):
+    """Output files of a table or figure, the first of them in the report."""
+    folder = "results/korkinof2021/{synthetic}/"
+    first, *others = formats
+    files = {
+        first.replace(".", "_"): report(
+            f"{folder}{name}.{first}",
+            caption=f"../report/{name}.rst",
+            category=category,
+            subcategory="{synthetic}",
+            labels={"item": name, "set": "{synthetic}"},
+        )
+    }
+    return {**files, **{suffix.replace(".", "_"): f"{folder}{name}.{suffix}" for suffix in others}}
+
+
+def paper_item(name):
+    """The file that a named target of the paper asks for."""
+    return f"results/korkinof2021/{CONFIG.korkinof2021.synthetic}/{name}" if CONFIG.korkinof2021 else []
+
+
+def generator_of(wildcards):
+    return CONFIG.synthetic[wildcards.synthetic].generator
+
+
+def all_stages(wildcards):
+    generator = generator_of(wildcards)
+    return [f"results/generators/{generator}/stage_{stage}/weights.safetensors" for stage in range(last_stage(generator) + 1)]
+
+
+def paper_synthetic():
+    """The set that K21's named targets show; none where the config has no such section."""
+    return [CONFIG.korkinof2021.synthetic] if CONFIG.korkinof2021 else []
+
+
+def paper_simulated():
+    """Config path that tells whether the paper's real cohort is phantoms."""
+    return next((f"cohorts.{CONFIG.synthetic[name].real}.source.simulated" for name in paper_synthetic()), "korkinof2021")
+
+
+def index_inputs(wildcards):
+    """Everything that the index page shows."""
+    files = {"comparison": "results/comparison.csv"}
+    for cohort, settings in CONFIG.cohorts.items():
+        files[f"flow_{cohort}"] = f"results/cohorts/{cohort}/flow.png"
+        files[f"exclusions_{cohort}"] = f"results/cohorts/{cohort}/exclusions.csv"
+        if settings.source.simulated:
+            files[f"detector_{cohort}"] = f"results/cohorts/{cohort}/detector.csv"
+    for generator, settings in CONFIG.generators.items():
+        for stage in range(len(settings.stages)):
+            files[f"curves_{generator}_{stage}"] = f"results/generators/{generator}/stage_{stage}/curves.png"
+    for synthetic in CONFIG.synthetic:
+        files[f"audit_{synthetic}"] = audit(synthetic)
+        files[f"measures_{synthetic}"] = [f"results/measures/{synthetic}/{measure}.csv" for measure in MEASURES]
+    return files
+
+
+def final_outputs():
+    """What `snakemake` makes when asked for nothing in particular."""
+    outputs = ["results/index.html", "results/comparison.csv"] if CONFIG.korkinof2021 else []
+    for cohort in CONFIG.cohorts:
+        outputs += [f"results/cohorts/{cohort}/exclusions.csv", f"results/cohorts/{cohort}/flow.png"]
+    for generator, settings in CONFIG.generators.items():
+        outputs += [f"results/generators/{generator}/stage_{stage}/curves.png" for stage in range(len(settings.stages))]
+    for synthetic in CONFIG.synthetic:
+        outputs += audit(synthetic)
+    return outputs
+
+
+def audit(synthetic):
+    """A synthetic set's tables and figures; those of the networks only where the generator is ours."""
+    items = ["table1.html", "table2.html", "figure3.png", "figure5.png", "figure6.png", "spectrum.png"]
+    if synthetic in sampled():
+        items += ["figure1.png", "figure2.png"]
+    return [f"results/korkinof2021/{synthetic}/{item}" for item in items]
+
+
+def scaled(amount):
+    """A resource that grows with every attempt, so that a job killed for it passes the next time."""
+
+    def of_attempt(wildcards, attempt):
+        return amount * attempt
+
+    return of_attempt

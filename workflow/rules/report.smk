@@ -1,0 +1,62 @@
+"""
+What a person reads: every paper item beside its printed value, and one page that can be sent to a co-author.
+
+REQUIRED INPUTS
+    all items of korkinof2021.smk, config/published/korkinof2021.yaml
+OUTPUTS
+    results/comparison.csv   printed value, ours, interval, ceiling and status of every paper item
+    results/index.html       the same with pictures, in one file that needs no network
+
+Steps: compare_published, write_index
+"""
+
+
+rule compare_published:
+    input:
+        published="config/published/korkinof2021.yaml",
+        tables=collect(
+            "results/measures/{synthetic}/{measure}.csv",
+            synthetic=paper_synthetic(),
+            measure=MEASURES,
+        ),
+    output:
+        comparison=report("results/comparison.csv", caption="../report/comparison.rst", category="Overview", labels={"item": "comparison"}),
+    log:
+        "logs/compare_published/all.log",
+    benchmark:
+        "benchmarks/runs/compare_published/all.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(10),
+    params:
+        task=task("compare_published", korkinof2021="korkinof2021", simulated=paper_simulated()),
+    message:
+        "Comparing with the printed values"
+    script:
+        "../../scripts/compare_published.py"
+
+
+rule write_index:
+    input:
+        unpack(index_inputs),
+    output:
+        index=report("results/index.html", caption="../report/index.rst", category="Overview", labels={"item": "index page"}),
+    log:
+        "logs/write_index/all.log",
+    benchmark:
+        "benchmarks/runs/write_index/all.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        task=task("write_index", korkinof2021="korkinof2021", synthetic="synthetic", simulated=paper_simulated()),
+    message:
+        "Writing results/index.html"
+    script:
+        "../../scripts/write_index.py"

@@ -1,0 +1,46 @@
+"""
+Synthetic image sets from trained generators.
+
+REQUIRED INPUTS
+    results/generators/NAME/stage_K/weights.safetensors (the last stage)
+OUTPUTS
+    results/stores/NAME/part-PPP.{zarr,parquet}   pixels and table, in the form of a cohort's store
+
+Steps: sample_images (scattered)
+"""
+
+
+rule sample_images:
+    input:
+        weights=lambda wildcards: all_stages(wildcards)[-1],
+    output:
+        store=directory("results/stores/{synthetic}/part-{part}.zarr"),
+        table="results/stores/{synthetic}/part-{part}.parquet",
+    log:
+        "logs/sample_images/{synthetic}_{part}.log",
+    benchmark:
+        "benchmarks/runs/sample_images/{synthetic}_{part}.tsv"
+    wildcard_constraints:
+        synthetic=names(sampled()),
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=scaled(8000),
+        runtime=scaled(120),
+    params:
+        task=lambda wildcards: task(
+            "sample_images",
+            images="synthetic.{synthetic}.images",
+            parts="synthetic.{synthetic}.parts",
+            batch="synthetic.{synthetic}.batch",
+            device="synthetic.{synthetic}.device",
+            seed="synthetic.{synthetic}.seed",
+            bits=real_of("cohorts.{real}.pixels.bits")(wildcards),
+            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+        )(wildcards),
+    message:
+        "Sampling part {wildcards.part} of {wildcards.synthetic}"
+    script:
+        "../../scripts/sample_images.py"

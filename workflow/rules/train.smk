@@ -1,0 +1,82 @@
+"""
+Generators, one job a resolution stage.
+
+REQUIRED INPUTS
+    results/cohorts/NAME/cohort.parquet, results/stores/NAME/part-PPP.zarr
+OUTPUTS
+    results/generators/NAME/stage_K/weights.{safetensors,json}   networks and averaged generator after stage K
+    results/generators/NAME/stage_K/statistics.jsonl             a line of progress a tick
+    results/generators/NAME/stage_K/{curves,grid}.png            loss curves, samples
+    state/NAME/stage_K/                                          training state that survives a killed job (not an output)
+
+Steps: train_stage (stage K needs stage K-1), plot_stage
+"""
+
+
+rule train_stage:
+    input:
+        unpack(lambda wildcards: image_set(CONFIG.generators[wildcards.generator].cohort)),
+        previous=previous_weights,
+    output:
+        weights="results/generators/{generator}/stage_{stage}/weights.safetensors",
+        network="results/generators/{generator}/stage_{stage}/weights.json",
+        statistics="results/generators/{generator}/stage_{stage}/statistics.jsonl",
+    log:
+        "logs/train_stage/{generator}_{stage}.log",
+    benchmark:
+        "benchmarks/runs/train_stage/{generator}_{stage}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=scaled(16000),
+        runtime=scaled(1440),
+        save_seconds=lambda wildcards: int(60 * CONFIG.generators[wildcards.generator].save_minutes),
+    params:
+        task=training_task,
+    message:
+        "Training {wildcards.generator}, stage {wildcards.stage}"
+    script:
+        "../../scripts/train_stage.py"
+
+
+rule plot_stage:
+    input:
+        weights="results/generators/{generator}/stage_{stage}/weights.safetensors",
+        statistics="results/generators/{generator}/stage_{stage}/statistics.jsonl",
+    output:
+        curves=report(
+            "results/generators/{generator}/stage_{stage}/curves.png",
+            caption="../report/stage.rst",
+            category="Training",
+            subcategory="{generator}",
+            labels={"stage": "{stage}", "item": "loss curves"},
+        ),
+        grid=report(
+            "results/generators/{generator}/stage_{stage}/grid.png",
+            caption="../report/stage.rst",
+            category="Training",
+            subcategory="{generator}",
+            labels={"stage": "{stage}", "item": "samples"},
+        ),
+    log:
+        "logs/plot_stage/{generator}_{stage}.log",
+    benchmark:
+        "benchmarks/runs/plot_stage/{generator}_{stage}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(15),
+    params:
+        task=lambda wildcards: task(
+            "plot_stage",
+            seed="generators.{generator}.seed",
+            simulated=f"cohorts.{CONFIG.generators[wildcards.generator].cohort}.source.simulated",
+        )(wildcards),
+    message:
+        "Plotting {wildcards.generator}, stage {wildcards.stage}"
+    script:
+        "../../scripts/plot_stage.py"
