@@ -1,1 +1,24 @@
-pass
+"""K21, Figure 2: synthetic images at every stage, and real ones at the same levels of detail."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from _job import job, label
+from lookalike.figures import samples
+from lookalike.pixels.store import ImageStore
+from lookalike.sampling import sample
+
+SHOWN = 6
+
+with job(snakemake) as task:
+    table = pd.concat([pd.read_parquet(path) for path in snakemake.input.table], ignore_index=True)
+    table = table.sample(min(SHOWN, len(table)), random_state=task["seed"]).reset_index(drop=True)
+    store = ImageStore(table, [Path(path) for path in snakemake.input.store])
+    synthetic, real = [], []
+    for stage, weights in enumerate(snakemake.input.weights):
+        images = np.concatenate(list(sample(Path(weights), indices=range(len(table)), seed=task["seed"], batch=SHOWN, device="cpu")))
+        synthetic.append((stage, images.shape[1:], images))
+        real.append((stage, images.shape[1:], store.level(stage)[:] / (2**store.bits - 1)))
+    samples.draw(synthetic, real, Path(snakemake.output.png).with_suffix(""), label=label(task["simulated"]))

@@ -1,17 +1,15 @@
-"""Sensitivity and specificity of the clip and device detector on the phantoms' planted truth."""
+"""Sensitivity and specificity of the pixel detectors on the phantoms' planted truth."""
 
 import pandas as pd
 
 from _job import SIMULATED, job
-from lookalike.cohort.ledger import detector_performance
 from lookalike.files import atomic
+from lookalike.measures.detector import detector_performance
 
 with job(snakemake) as task:
-    table = detector_performance(
-        pd.read_parquet(snakemake.input.index),
-        pd.concat([pd.read_parquet(path) for path in snakemake.input.features]),
-        pd.read_csv(snakemake.input.truth, keep_default_na=False),
-        threshold=task["threshold"],
-    )
+    index = pd.read_parquet(snakemake.input.index)
+    features = pd.concat([pd.read_parquet(path) for path in snakemake.input.features])
+    truth = pd.read_csv(snakemake.input.truth, keep_default_na=False)
+    decoded = features[features["problem"] == ""].merge(index[["row_id", "path"]], on="row_id").merge(truth[["path", "planted"]], on="path")
     with atomic(snakemake.output.detector) as path:
-        table.assign(note=SIMULATED).to_csv(path, index=False)
+        detector_performance(decoded, threshold=task["threshold"]).assign(note=SIMULATED).to_csv(path, index=False)

@@ -7,13 +7,15 @@ import pandas as pd
 from _job import job
 from lookalike.files import atomic
 from lookalike.pixels.store import write_part
-from lookalike.sampling import sample, shape_of
+from lookalike.sampling import sample
+from lookalike.training.state import read_weights
 
 with job(snakemake) as task:
     part, name = int(snakemake.wildcards.part), snakemake.wildcards.synthetic
     first, last = (task["images"] * edge // task["parts"] for edge in (part, part + 1))
     weights = Path(snakemake.input.weights)
-    base, levels = shape_of(weights)
+    network = read_weights(weights)[1]
+    base, levels = tuple(network["base"]), network["stage"] + 1
     batches = sample(weights, indices=range(first, last), seed=task["seed"], batch=task["batch"], device=task["device"])
     write_part(
         Path(snakemake.output.store),

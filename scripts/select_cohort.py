@@ -13,7 +13,7 @@ with job(snakemake) as task:
     exclude, split = Exclude.model_validate(task["exclude"]), Split.model_validate(task["split"])
     index = pd.read_parquet(snakemake.input.index)
     features = pd.concat([pd.read_parquet(path) for path in snakemake.input.features], ignore_index=True)
-    decisions = apply_pixel_rules(pd.read_parquet(snakemake.input.decisions), features, exclude)
+    decisions = apply_pixel_rules(pd.read_parquet(snakemake.input.decisions), features, exclude, maximum_quarantined=task["maximum_quarantined"])
     reconcile(index, decisions)
     patients = index.loc[(decisions["decision"] == "kept").to_numpy(), "patient"].unique()
     splits = split_patients(list(patients), train=split.train, validation=split.validation, seed=split.seed)

@@ -1,1 +1,12 @@
-pass
+"""K21, Table 1."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from _job import job, label
+from lookalike import tables
+
+with job(snakemake) as task:
+    table = tables.korkinof2021_table1(pd.read_csv(snakemake.input.table), definition=task["definition"])
+    tables.write(table, Path(snakemake.output.csv).with_suffix(""), label=label(task["simulated"]))

@@ -15,7 +15,8 @@ with job(snakemake) as task:
     stage = int(snakemake.wildcards.stage)
     name = snakemake.wildcards.generator
     settings = {key: value for key, value in task.items() if key in Generator.model_fields}
-    generator = Generator.model_validate({**settings, "cohort": "any", "stages": [task[f"stage_{k}"] for k in range(stage + 1)]})
+    settings |= {"cohort": "any", "stages": [task[f"stage_{k}"] for k in range(stage + 1)], "save_minutes": snakemake.resources.save_seconds / 60}
+    generator = Generator.model_validate(settings)
     cohort = pd.concat([pd.read_parquet(path) for path in snakemake.input.table], ignore_index=True)
     if generator.split == "train":
         cohort = cohort[cohort["split"] == "train"].reset_index(drop=True)
@@ -33,5 +34,4 @@ with job(snakemake) as task:
         state_folder=Path("state") / name / f"stage_{stage}",
         statistics=Path(snakemake.output.statistics),
         threads=snakemake.threads,
-        save_seconds=snakemake.resources.save_seconds,
     )

@@ -161,6 +161,7 @@ rule select_cohort:
 rule draw_cohort_flow:
     input:
         flow="results/cohorts/{cohort}/flow.csv",
+        exclusions="results/cohorts/{cohort}/exclusions.csv",
     output:
         png=report(
             "results/cohorts/{cohort}/flow.png",

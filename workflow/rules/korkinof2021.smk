@@ -29,7 +29,7 @@ rule tabulate_pair_mi:
     params:
         task=lambda wildcards: task(
             "tabulate_pair_mi",
-            pair_mi="measures.pair_mi",
+            definition="measures.pair_mi.definition",
             simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
         )(wildcards),
     message:
@@ -136,7 +136,6 @@ rule draw_moments:
     params:
         task=lambda wildcards: task(
             "draw_moments",
-            seed="measures.seed",
             simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
         )(wildcards),
     message:
@@ -192,7 +191,9 @@ rule draw_contours:
     params:
         task=lambda wildcards: task(
             "draw_contours",
-            coverage="measures.coverage",
+            definition="measures.coverage.definition",
+            mass="measures.coverage.mass",
+            scale="measures.coverage.scale",
             simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
         )(wildcards),
     message:
@@ -204,7 +205,7 @@ rule draw_contours:
 rule draw_spectrum:
     input:
         table="results/measures/{synthetic}/spectrum.csv",
-        spectra="results/measures/{synthetic}/spectra.npz",
+        curves="results/measures/{synthetic}/spectrum_curves.csv",
     output:
         **item("spectrum", "png", "pdf", "source.csv"),
     log:

@@ -7,7 +7,7 @@ OUTPUTS
     results/measures/{moments,spectra}/SET_levelL.parquet   a row an image
     results/measures/SYNTHETIC/{label_mi,pair_mi,coverage,spectrum}.csv
         each value with its bootstrap interval and its real-against-real ceiling
-    results/measures/SYNTHETIC/{densities,spectra}.npz      what the figures draw
+    results/measures/SYNTHETIC/{densities.npz,spectrum_curves.csv}   what the figures draw
 
 Steps: extract_moments, extract_spectra, measure_label_mi, measure_pair_mi, measure_coverage, measure_spectrum
 """
@@ -111,8 +111,7 @@ rule measure_pair_mi:
             bootstrap="measures.bootstrap",
             seed="measures.seed",
             pair_mi="measures.pair_mi",
-            coverage="measures.coverage",
-            label_mi="measures.label_mi",
+            neighbours="measures.label_mi.neighbours",
             simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
         )(wildcards),
     message:
@@ -143,7 +142,10 @@ rule measure_coverage:
             splits="measures.splits",
             bootstrap="measures.bootstrap",
             seed="measures.seed",
-            coverage="measures.coverage",
+            mass="measures.coverage.mass",
+            grid="measures.coverage.grid",
+            cut="measures.coverage.cut",
+            scale="measures.coverage.scale",
             simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
         )(wildcards),
     message:
@@ -157,7 +159,7 @@ rule measure_spectrum:
         unpack(compared("spectra")),
     output:
         table="results/measures/{synthetic}/spectrum.csv",
-        spectra="results/measures/{synthetic}/spectra.npz",
+        curves="results/measures/{synthetic}/spectrum_curves.csv",
     log:
         "logs/measure_spectrum/{synthetic}.log",
     benchmark:

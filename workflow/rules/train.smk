@@ -32,7 +32,7 @@ rule train_stage:
         gpu=1,
         mem_mb=scaled(16000),
         runtime=scaled(1440),
-        save_seconds=lambda wildcards: int(60 * CONFIG.generators[wildcards.generator].save_minutes),
+        save_seconds=lambda wildcards: max(1, round(60 * CONFIG.generators[wildcards.generator].save_minutes)),
     params:
         task=training_task,
     message:

@@ -1,0 +1,1 @@
+"""Raw files to one table, a row an image: `identity`, `header`, `adapters`, `index`, `exclude`, `split`, `ledger`."""

@@ -1,0 +1,1 @@
+"""Networks, and nothing but networks: one module a family."""

@@ -1,0 +1,431 @@
+"""Comparisons of a synthetic set with real images: every measure with its spread and with the ceiling that real images set.
+
+Each comparison gives a table with a row a number and the columns `COLUMNS`:
+
+    measure, definition   what is measured, and which of its definitions
+    first, second         the moments ("" where there is none), or the band of a spectrum
+    value                 from all images
+    low, high             95 % interval from resampling: patients of the real images, images of the synthetic ones; for the measure at these numbers of images
+                          (see `statistics.centred_interval`)
+    ceiling               median over random patient-disjoint halves A, B of the real images of the measure with A as real and B as synthetic: how good it
+                          can be at half the images (for label MI, where less is better, it is the floor)
+    ceiling_low, _high    2.5 and 97.5 % quantiles over those splits
+    matched               median over the same splits of the measure with A as real and as many synthetic images as B has: fair to hold against the ceiling
+    matched_low, _high    2.5 and 97.5 % quantiles over the splits
+    ratio                 matched / ceiling; NaN for label MI, whose floor is about 0; of absolute values for spectra
+    n_real, n_synthetic   images used
+    n_patients            patients behind the real images
+    note                  what a reader must know: images dropped, why a number is missing
+
+The measure of two halves uses fewer images than `value`, and less alike are smaller sets: compare `ceiling` with `matched`, never with `value`.
+
+Nearest-neighbour estimates (label MI) cannot be bootstrapped, for a point drawn twice is its own neighbour. Their intervals come from random halves without
+replacement, whose spread is that of the whole (the finite-population correction at one half: Var(half - all) = Var(all)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from lookalike.errors import LookalikeError
+from lookalike.measures.coverage import DEFINITIONS as COVERAGE_DEFINITIONS
+from lookalike.measures.coverage import Coverage
+from lookalike.measures.label_mi import RossEstimate, digamma_constant, inverse_digamma, label_mi
+from lookalike.measures.moments import MOMENTS, PAIRS
+from lookalike.measures.pair_mi import DEFINITIONS as PAIR_DEFINITIONS
+from lookalike.measures.pair_mi import PAIRS_WITH_DIAGONAL, PairAgreement, label_mi_complement, pair_columns
+from lookalike.measures.spectrum import band_matrix, octave_bands
+from lookalike.statistics import (
+    centred_interval,
+    clopper_pearson_interval,
+    cluster_bootstrap,
+    disjoint_halves,
+    percentile_interval,
+    subsample,
+)
+
+COLUMNS = (
+    "measure",
+    "definition",
+    "first",
+    "second",
+    "value",
+    "low",
+    "high",
+    "ceiling",
+    "ceiling_low",
+    "ceiling_high",
+    "matched",
+    "matched_low",
+    "matched_high",
+    "ratio",
+    "n_real",
+    "n_synthetic",
+    "n_patients",
+    "note",
+)
+LABEL_MI_DEFINITIONS = ("clipped", "unclipped", "neighbours_digamma", "neighbours_arithmetic", "p")
+MINIMUM_PATIENTS = 4
+"""Fewer have no halves to speak of."""
+_CHUNK = 32
+_SPLITS, _REAL, _SYNTHETIC, _PERMUTATIONS = range(4)
+
+Weights = NDArray[np.float64]
+Scores = dict[str, NDArray[np.float64]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """Both sets without images that have no value, and what was dropped."""
+
+    real: NDArray[np.float64]
+    patients: NDArray
+    synthetic: NDArray[np.float64]
+    note: str
+
+
+@dataclass(frozen=True)
+class _Splits:
+    """Rows [splits, n or m] of each split's target half, other half, and synthetic images, the last two equally many."""
+
+    target: NDArray[np.bool_]
+    other: NDArray[np.bool_]
+    synthetic: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """A measure's value and its draws under each resampling."""
+
+    value: float
+    draws: NDArray[np.float64]
+    ceiling: NDArray[np.float64]
+    matched: NDArray[np.float64]
+
+
+def select_images(table: pd.DataFrame, *, split: Literal["all", "train", "validation", "test"], maximum: int | None, seed: int) -> pd.DataFrame:
+    """Rows of a cohort table that are in `split`; where there are more than `maximum`, so many at random, in the table's order.
+
+    Raises:
+        LookalikeError: no image is left.
+    """
+    chosen = table if split == "all" else table[table["split"] == split]
+    if chosen.empty:
+        raise LookalikeError(
+            f"No real image is in the split `{split}`",
+            "config key measures.reals",
+            "Choose another split, or `all`, or give that split more patients.",
+        )
+    if maximum is not None and len(chosen) > maximum:
+        chosen = chosen.iloc[np.sort(np.random.default_rng([seed]).permutation(len(chosen))[:maximum])]
+    return chosen.reset_index(drop=True)
+
+
+def compare_label_mi(
+    real: NDArray[np.float64],
+    patients: ArrayLike,
+    synthetic: NDArray[np.float64],
+    *,
+    neighbours: int = 3,
+    permutations: int = 1000,
+    splits: int = 50,
+    bootstrap: int = 500,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Label MI of each moment (K21, Table 2), of real moments [n, 5] of `patients` [n] and synthetic ones [m, 5].
+
+    Definitions: `clipped` and `unclipped` MI in nats, `neighbours_digamma` (K21's second row) and `neighbours_arithmetic`, and `p`, the permutation P value,
+    whose low and high bound its Monte Carlo error.
+
+    Raises:
+        LookalikeError: too few patients or synthetic images are left.
+    """
+    sets = _sets(real, patients, synthetic)
+    divided = _divided(sets, splits=splits, seed=seed)
+    halves = _halves(sets, draws=bootstrap, seed=seed)
+    constant = digamma_constant(len(sets.real), len(sets.synthetic), neighbours=neighbours)
+    rows = []
+
+    def estimate(first: NDArray, second: NDArray) -> RossEstimate:
+        return label_mi(first, second, neighbours=neighbours)
+
+    for index, name in enumerate(MOMENTS):
+        reals, synthetics = sets.real[:, index], sets.synthetic[:, index]
+        whole = label_mi(reals, synthetics, neighbours=neighbours, permutations=permutations, seed=(seed, _PERMUTATIONS, index))
+        resampled = _unweighted(estimate, reals, synthetics, halves, divided)
+        for definition, field in zip(LABEL_MI_DEFINITIONS[:4], ("mi", "mi_unclipped", "neighbours_digamma", "neighbours_arithmetic"), strict=True):
+            draws, ceiling, matched = (np.array([getattr(one, field) for one in estimates]) for estimates in resampled)
+            spread = _Spread(getattr(whole, field), draws, ceiling, matched)
+            low, high = centred_interval(spread.value, draws)
+            if definition in ("clipped", "neighbours_digamma"):
+                # both are functions of the unclipped MI; their own draws pile up at its clip
+                low, high = np.maximum(centred_interval(whole.mi_unclipped, [one.mi_unclipped for one in resampled[0]]), 0.0)
+            if definition == "neighbours_digamma" and not np.isnan(low):
+                low, high = inverse_digamma(constant - high), inverse_digamma(constant - low)
+            note = "ceiling is the floor that halves of the real images give" if "clipped" in definition else ""
+            row = _row("label_mi", definition, (name,), spread, sets, interval=(low, high), note=note)
+            rows.append(row | ({"ratio": np.nan} if "clipped" in definition else {}))
+        none = np.array([np.nan])
+        interval = (np.nan, np.nan) if np.isnan(whole.p) else clopper_pearson_interval(round(whole.p * (permutations + 1)), permutations + 1)
+        note = "one-sided, permutes images, so repeated images of a patient make it too small; low and high bound its Monte Carlo error"
+        rows.append(_row("label_mi", "p", (name,), _Spread(whole.p, none, none, none), sets, interval=interval, note=note))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def compare_pair_mi(
+    real: NDArray[np.float64],
+    patients: ArrayLike,
+    synthetic: NDArray[np.float64],
+    *,
+    grid: int = 100,
+    levels: int = 32,
+    neighbours: int = 3,
+    splits: int = 50,
+    bootstrap: int = 500,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Agreement of every pair of moments and of each moment (K21, Table 1), under each of `pair_mi.DEFINITIONS`; arguments as for `compare_label_mi`."""
+    sets = _sets(real, patients, synthetic)
+    divided = _divided(sets, splits=splits, seed=seed)
+    halves = _halves(sets, draws=bootstrap, seed=seed)
+    rows = []
+
+    def complement(first: NDArray, second: NDArray) -> float:
+        return label_mi_complement(first, second, neighbours=neighbours)
+
+    for pair in PAIRS_WITH_DIAGONAL:
+        columns = pair_columns(pair)
+        reals, synthetics = sets.real[:, columns], sets.synthetic[:, columns]
+        agreement = PairAgreement(reals, synthetics, grid=grid, levels=levels)
+        spreads = _weighted(agreement, agreement, sets, divided, draws=bootstrap, seed=seed)
+        resampled = _unweighted(complement, reals, synthetics, halves, divided)
+        # clipped at 1 only now: draws that pile up at a clip have no spread
+        unclipped = _Spread(complement(reals, synthetics), *map(np.array, resampled))
+        interval = centred_interval(unclipped.value, unclipped.draws, bounds=(0, 1))
+        spreads["label_mi_complement"] = _Spread(*(np.minimum(part, 1.0) for part in astuple(unclipped)))
+        intervals = {"label_mi_complement": interval}
+        names = [MOMENTS[index] for index in pair]
+        for definition in PAIR_DEFINITIONS:
+            spread = spreads[definition]
+            rows.append(_row("pair_mi", definition, names, spread, sets, bounds=(0, 1), interval=intervals.get(definition), note=agreement.reason))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def compare_coverage(
+    real: NDArray[np.float64],
+    patients: ArrayLike,
+    synthetic: NDArray[np.float64],
+    *,
+    mass: float = 0.97,
+    grid: int = 200,
+    cut: float = 3.0,
+    scale: Literal["zscore", "raw"] = "zscore",
+    splits: int = 50,
+    bootstrap: int = 500,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Coverage of every pair of moments (K21, Figure 6), under each of `coverage.DEFINITIONS`; arguments as for `compare_label_mi`.
+
+    One grid, that of all images, serves the splits too: a density percentile means the same in all of them. The bootstrap, of which only the spread counts,
+    has half as many grid points an axis.
+    """
+    sets = _sets(real, patients, synthetic)
+    divided = _divided(sets, splits=splits, seed=seed)
+    rows = []
+    for pair in PAIRS:
+        reals, synthetics = sets.real[:, pair], sets.synthetic[:, pair]
+        fine, coarse = (Coverage(reals, synthetics, mass=mass, grid=points, cut=cut, scale=scale) for points in (grid, grid // 2))
+        spreads = _weighted(fine, coarse, sets, divided, draws=bootstrap, seed=seed)
+        names = [MOMENTS[index] for index in pair]
+        rows += [
+            _row("coverage", definition, names, spreads[definition], sets, bounds=(0, 1), note=fine.reason) for definition in COVERAGE_DEFINITIONS
+        ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def compare_spectrum(
+    real: NDArray[np.float64],
+    patients: ArrayLike,
+    synthetic: NDArray[np.float64],
+    *,
+    splits: int = 50,
+    bootstrap: int = 500,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """log10 of the mean power's ratio, synthetic over real, in each of `octave_bands` (`spectrum.spectrum_band_error`).
+
+    real [n, K] and synthetic [m, K]: power at 1 to K cycles per image width; other arguments as for `compare_label_mi`. The halves of the real images err as
+    often up as down, so `ceiling` is about 0 and its quantiles say how far; `ratio` is the median |matched| over the median |ceiling|.
+    """
+    sets = _sets(real, patients, synthetic)
+    divided = _divided(sets, splits=splits, seed=seed)
+    frequencies = np.arange(1, sets.real.shape[1] + 1, dtype=np.float64)
+    bands = octave_bands(frequencies)
+    matrix = band_matrix(frequencies, bands)
+
+    def errors(target: Weights, source: Weights, *, origin: Literal["real", "synthetic"]) -> Scores:
+        power = _mean_power(source, sets.real if origin == "real" else sets.synthetic) / _mean_power(target, sets.real)
+        with np.errstate(divide="ignore"):
+            logs = np.log10(power)
+        return dict(zip(bands, matrix @ np.where(np.isfinite(logs), logs, np.nan).T, strict=True))
+
+    spreads = _weighted(errors, errors, sets, divided, draws=bootstrap, seed=seed)
+    rows = []
+    for name, spread in spreads.items():
+        row = _row("spectrum", "log10_power_ratio", (name,), spread, sets)
+        rows.append(row | {"ratio": _ratio(np.abs(spread.matched), np.abs(spread.ceiling))})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def spectrum_curves(
+    real: NDArray[np.float64], patients: ArrayLike, synthetic: NDArray[np.float64], *, splits: int = 50, seed: int = 1
+) -> pd.DataFrame:
+    """Mean power of both sets at each radial frequency: columns frequency (cycles per image width), real, synthetic, and ceiling_low and ceiling_high,
+    2.5 and 97.5 % of the mean power of random halves of the real images' patients; arguments as for `compare_spectrum`."""
+    sets = _sets(real, patients, synthetic)
+    halves = _divided(sets, splits=splits, seed=seed).target.astype(np.float64)
+    low, high = np.quantile(_mean_power(halves, sets.real), [0.025, 0.975], axis=0)
+    return pd.DataFrame(
+        {
+            "frequency": np.arange(1, sets.real.shape[1] + 1),
+            "real": sets.real.mean(axis=0),
+            "synthetic": sets.synthetic.mean(axis=0),
+            "ceiling_low": low,
+            "ceiling_high": high,
+        }
+    )
+
+
+def _mean_power(weights: Weights, power: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return weights @ power / weights.sum(axis=1, keepdims=True)
+
+
+def _sets(real: NDArray[np.float64], patients: ArrayLike, synthetic: NDArray[np.float64]) -> _Sets:
+    real, synthetic = np.asarray(real, dtype=np.float64), np.asarray(synthetic, dtype=np.float64)
+    names = np.asarray(patients)
+    if len(names) != len(real):
+        raise ValueError(f"{len(real)} real images, but {len(names)} patients")
+    sound, other_sound = np.isfinite(real).all(axis=1), np.isfinite(synthetic).all(axis=1)
+    left = int(np.unique(names[sound]).size)
+    if left < MINIMUM_PATIENTS or not other_sound.any():
+        raise LookalikeError(
+            f"{left} patients with {sound.sum()} real images are too few to be compared with {other_sound.sum()} synthetic images",
+            "real and synthetic sets of a comparison",
+            f"Give it real images of at least {MINIMUM_PATIENTS} patients, and synthetic images, that are not constant.",
+        )
+    dropped = [
+        f"{np.count_nonzero(~rows)} {name} images without values dropped"
+        for rows, name in ((sound, "real"), (other_sound, "synthetic"))
+        if not rows.all()
+    ]
+    return _Sets(real[sound], names[sound], synthetic[other_sound], "; ".join(dropped))
+
+
+def _divided(sets: _Sets, *, splits: int, seed: int) -> _Splits:
+    target = disjoint_halves(sets.patients, draws=splits, seed=(seed, _SPLITS))
+    everything = np.ones((splits, len(sets.synthetic)), dtype=np.bool_)
+    sizes = np.minimum((~target).sum(axis=1), len(sets.synthetic))
+    return _Splits(target, subsample(~target, sizes, seed=(seed, _REAL)), subsample(everything, sizes, seed=(seed, _SYNTHETIC)))
+
+
+def _halves(sets: _Sets, *, draws: int, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rows of half the patients' real images and of half the synthetic images, [draws, n] and [draws, m]."""
+    if len(sets.synthetic) < 2:
+        return np.zeros((draws, len(sets.real)), dtype=np.bool_), np.zeros((draws, 1), dtype=np.bool_)
+    return (
+        disjoint_halves(sets.patients, draws=draws, seed=(seed, _REAL)),
+        disjoint_halves(np.arange(len(sets.synthetic)), draws=draws, seed=(seed, _SYNTHETIC)),
+    )
+
+
+def _unweighted(
+    measure: Callable[[NDArray, NDArray], T],
+    real: NDArray[np.float64],
+    synthetic: NDArray[np.float64],
+    halves: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    divided: _Splits,
+) -> tuple[list[T], list[T], list[T]]:
+    """A measure of two samples on half-samples, and on each split with the other half and with synthetic images as source."""
+    return (
+        [measure(real[rows], synthetic[others]) for rows, others in zip(*halves, strict=True)],
+        [measure(real[rows], real[others]) for rows, others in zip(divided.target, divided.other, strict=True)],
+        [measure(real[rows], synthetic[others]) for rows, others in zip(divided.target, divided.synthetic, strict=True)],
+    )
+
+
+def _weighted(
+    measure: Callable[..., Scores], bootstrapped: Callable[..., Scores], sets: _Sets, divided: _Splits, *, draws: int, seed: int
+) -> dict[str, _Spread]:
+    """A measure of two weightings on everything, on bootstrap draws (by `bootstrapped`, a cheaper form of it) and on each split."""
+    boot_real = cluster_bootstrap(sets.patients, draws=draws, seed=(seed, _REAL))
+    boot_synthetic = cluster_bootstrap(np.arange(len(sets.synthetic)), draws=draws, seed=(seed, _SYNTHETIC))
+    value = measure(np.ones((1, len(sets.real))), np.ones((1, len(sets.synthetic))), origin="synthetic")
+    resampled = (
+        _in_chunks(bootstrapped, boot_real, boot_synthetic, origin="synthetic"),
+        _in_chunks(measure, divided.target, divided.other, origin="real"),
+        _in_chunks(measure, divided.target, divided.synthetic, origin="synthetic"),
+    )
+    return {definition: _Spread(float(value[definition][0]), *(scores[definition] for scores in resampled)) for definition in value}
+
+
+def _in_chunks(measure: Callable[..., Scores], target: NDArray, source: NDArray, *, origin: str) -> Scores:
+    """A measure of many pairs of weightings, some at a time, to bound memory."""
+    chunks = [
+        measure(target[start : start + _CHUNK].astype(np.float64), source[start : start + _CHUNK].astype(np.float64), origin=origin)
+        for start in range(0, len(target), _CHUNK)
+    ]
+    return {definition: np.concatenate([chunk[definition] for chunk in chunks]) for definition in chunks[0]}
+
+
+def _row(
+    measure: str,
+    definition: str,
+    names: Sequence[str],
+    spread: _Spread,
+    sets: _Sets,
+    *,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    interval: tuple[float, float] | None = None,
+    note: str = "",
+) -> dict[str, object]:
+    """A row of the comparison; the interval is the centred one of the draws unless it is given."""
+    low, high = centred_interval(spread.value, spread.draws, bounds=bounds) if interval is None else interval
+    ceiling_low, ceiling_high = percentile_interval(spread.ceiling)
+    matched_low, matched_high = percentile_interval(spread.matched)
+    return {
+        "measure": measure,
+        "definition": definition,
+        "first": names[0],
+        "second": names[1] if len(names) > 1 else "",
+        "value": spread.value,
+        "low": low,
+        "high": high,
+        "ceiling": _median(spread.ceiling),
+        "ceiling_low": ceiling_low,
+        "ceiling_high": ceiling_high,
+        "matched": _median(spread.matched),
+        "matched_low": matched_low,
+        "matched_high": matched_high,
+        "ratio": _ratio(spread.matched, spread.ceiling),
+        "n_real": len(sets.real),
+        "n_synthetic": len(sets.synthetic),
+        "n_patients": int(np.unique(sets.patients).size),
+        "note": "; ".join(part for part in (sets.note, note) if part),
+    }
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    return percentile_interval(values, confidence=0.0)[0]
+
+
+def _ratio(matched: NDArray[np.float64], ceiling: NDArray[np.float64]) -> float:
+    bottom = _median(ceiling)
+    return _median(matched) / bottom if bottom > 0 else float("nan")

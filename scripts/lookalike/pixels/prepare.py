@@ -1,0 +1,187 @@
+"""One scatter part of a cohort: every file decoded, shown, measured and stored.
+
+Files are decoded in worker processes, even when there is only one: a decoder that crashes or hangs on a broken file then costs one row.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lookalike.config import Pixels
+from lookalike.pixels.detect import find_foreign_bodies, text_score
+from lookalike.pixels.display import UndecodableError, display, pixel_hash, read_stored
+from lookalike.pixels.geometry import breast_mask, chest_wall_side, normalise
+from lookalike.pixels.store import PartWriter, level_shape
+
+LOG = logging.getLogger("lookalike")
+PROGRESS_SECONDS = 5.0
+# A decoder that has not come back after this time hangs: the largest JPEG 2000 mammograms take seconds.
+DECODE_SECONDS = 300.0
+# Images in flight a worker: enough that none waits, few enough that memory stays flat.
+IN_FLIGHT = 3
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is measured on one file; a row of the features table, but for `row_id`, `part` and `row`.
+
+    Attributes:
+        problem: why it could not be decoded, "" where it could; nothing else is known then.
+        breast_fraction: share of the picture that is breast.
+        foreign_body_score, foreign_body_kind, text_score: of `detect`; 1 is the operating point.
+        pixel_hash: of `display.pixel_hash`.
+        rows, columns: size of the decoded picture.
+        chest_wall: side on which it was found, "left" or "right", before any flip.
+        window: what scaled it, of `DisplayImage`.
+    """
+
+    problem: str = ""
+    breast_fraction: float = float("nan")
+    foreign_body_score: float = float("nan")
+    foreign_body_kind: str = ""
+    text_score: float = float("nan")
+    pixel_hash: str = ""
+    rows: int = 0
+    columns: int = 0
+    chest_wall: str = ""
+    window: str = ""
+
+
+Prepared = tuple[Features, NDArray[np.float32] | None]
+
+
+def prepare_image(path: Path, *, pixels: Pixels) -> Prepared:
+    """Features and top-level picture ([base * 2^(levels-1)] float32 in [0, 1]) of one file; None in place of an undecodable one."""
+    try:
+        stored = read_stored(path)
+        image = display(stored, window=pixels.window)
+    except UndecodableError as error:
+        return Features(problem=str(error)), None
+    mask = breast_mask(image.pixels)
+    body = find_foreign_bodies(image.pixels, mask)
+    frame = normalise(
+        image.pixels,
+        mask=mask,
+        shape=level_shape(pixels.base, pixels.levels - 1),
+        chest_wall=pixels.chest_wall,
+        background=pixels.background,
+    )
+    features = Features(
+        breast_fraction=float(mask.mean()),
+        foreign_body_score=body.score,
+        foreign_body_kind=body.kind,
+        # text outside the breast never reaches the store where the background is zeroed
+        text_score=0.0 if pixels.background == "zero" else text_score(image.pixels, mask),
+        pixel_hash=pixel_hash(stored),
+        rows=image.pixels.shape[0],
+        columns=image.pixels.shape[1],
+        chest_wall=chest_wall_side(mask),
+        window=image.window,
+    )
+    return features, frame
+
+
+def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pixels, output: Path, processes: int) -> pd.DataFrame:
+    """Decode a part's files into a store part, in order, with memory that does not grow with their number.
+
+    Args:
+        candidates: columns `row_id` and `path` (relative to root), a row a file.
+        root: folder of the raw images.
+        part: number of the part, for the table.
+        pixels: the config section.
+        output: folder `part-<number>.zarr` to write.
+        processes: files decoded at once.
+
+    Returns:
+        A row a candidate, in order: `row_id`, the fields of `Features`, `part` and `row` (place in the store part; -1 where undecodable).
+    """
+    paths = [root / path for path in candidates["path"]]
+    records = []
+    clock = _Progress(len(paths), f"part {part}")
+    with PartWriter(output, capacity=len(paths), base=pixels.base, levels=pixels.levels, bits=pixels.bits) as writer:
+        for features, frame in _prepared(paths, pixels=pixels, processes=processes):
+            row = -1 if frame is None else writer.append(frame)
+            records.append(asdict(features) | {"part": part, "row": row})
+            clock.tick()
+    columns = [*asdict(Features()), "part", "row"]
+    table = pd.DataFrame.from_records(records, columns=columns)
+    table.insert(0, "row_id", candidates["row_id"].to_numpy())
+    return table
+
+
+def _prepared(paths: list[Path], *, pixels: Pixels, processes: int) -> Iterator[Prepared]:
+    """Results in order. After a crash or a hang, the files that were in flight are tried again, each in a process of its own."""
+    done = 0
+    while done < len(paths):
+        flight: deque[Future[Prepared]] = deque()
+        pool = _pool(processes)
+        try:
+            while done < len(paths):
+                while len(flight) < IN_FLIGHT * processes and done + len(flight) < len(paths):
+                    flight.append(pool.submit(prepare_image, paths[done + len(flight)], pixels=pixels))
+                result = flight[0].result(timeout=DECODE_SECONDS)
+                flight.popleft()
+                done += 1
+                yield result
+        except (BrokenProcessPool, TimeoutError):
+            LOG.warning("a decoder crashed or hangs; the %d images in flight are decoded one by one", len(flight))
+        finally:
+            _end(pool)
+        for _ in flight:
+            result = _alone(paths[done], pixels=pixels)
+            done += 1
+            yield result
+
+
+def _alone(path: Path, *, pixels: Pixels) -> Prepared:
+    """One file in a process of its own, which it may take down."""
+    pool = _pool(1)
+    try:
+        return pool.submit(prepare_image, path, pixels=pixels).result(timeout=DECODE_SECONDS)
+    except BrokenProcessPool:
+        return Features(problem="the decoder crashed"), None
+    except TimeoutError:
+        return Features(problem=f"the decoder took more than {DECODE_SECONDS:.0f} s"), None
+    finally:
+        _end(pool)
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    # forked, because spawned workers would run the calling script again; workers use neither the store nor its threads
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork"))
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Stop a pool at once, hanging workers included."""
+    workers = list((pool._processes or {}).values())  # the public API cannot stop a running worker before Python 3.14
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.kill()
+
+
+class _Progress:
+    """A line in the log every few seconds."""
+
+    def __init__(self, total: int, name: str) -> None:
+        self.total, self.name, self.done = total, name, 0
+        self.start = self.last = time.monotonic()
+
+    def tick(self) -> None:
+        self.done += 1
+        now = time.monotonic()
+        if now - self.last >= PROGRESS_SECONDS or self.done == self.total:
+            self.last = now
+            rate = self.done / max(now - self.start, 1e-9)
+            LOG.info("%s: %d of %d images, %.1f images/s, %.0f s left", self.name, self.done, self.total, rate, (self.total - self.done) / rate)

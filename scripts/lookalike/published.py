@@ -1,0 +1,279 @@
+"""The values that a paper prints, how far they agree with one another, and how ours compare with them.
+
+Nothing is called reproduced by default: demo data are never comparable, an unknown definition is never comparable, and a value of ours must be near the
+printed one and have it inside its interval before the word is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from scipy import stats
+
+from lookalike.errors import LookalikeError
+from lookalike.measures.label_mi import digamma_constant, inverse_digamma
+
+REPRODUCED = "reproduced"
+WITHIN = "within tolerance"
+DIFFERS = "differs"
+NOT_COMPARABLE = "not comparable"
+CONSISTENT = "consistent"
+INCONSISTENT = "inconsistent"
+STATUSES = (REPRODUCED, WITHIN, DIFFERS, NOT_COMPARABLE)
+"""What a value of ours can be beside a printed one."""
+CHECK_STATUSES = (CONSISTENT, INCONSISTENT)
+"""What a printed value can be beside other printed values; ours take no part."""
+COLUMNS = ("id", "paper", "item", "cell", "rule", "file", "published", "ours", "low", "high", "ceiling", "difference", "status", "reason")
+CHECKS = "checks"
+DEMO_REASON = "Demo: neither the data nor the scale allow a comparison."
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Value(_Section):
+    """One printed value."""
+
+    id: Id
+    cell: str
+    value: float
+    n: int | None = None
+    sd: float | None = None
+    unit: str | None = None
+    decimals: int | None = None
+    note: str = ""
+    never: str = ""
+    measure: str | None = None
+    definition: str | None = None
+    first: str = ""
+    second: str = ""
+    aggregate: Literal["min", "max"] | None = None
+    height: int | None = None
+    width: int | None = None
+
+
+class Item(_Section):
+    """A table, a figure or a passage."""
+
+    title: str
+    rule: str = ""
+    file: str = ""
+    unit: str = ""
+    decimals: int | None = None
+    measure: str | None = None
+    definition: str | None = None
+    never: str = ""
+    missing: str = ""
+    note: str = ""
+    values: tuple[Value, ...]
+
+    @model_validator(mode="after")
+    def _printed_exactly(self) -> Item:
+        for value in self.values:
+            decimals = value.decimals if value.decimals is not None else self.decimals
+            if decimals is None:
+                raise ValueError(f"{value.id} has no decimals")
+            if abs(round(value.value, decimals) - value.value) > 1e-12:
+                raise ValueError(f"{value.id} has more than {decimals} decimals")
+        return self
+
+
+class Published(_Section):
+    """A paper's printed values."""
+
+    paper: str
+    citation: str
+    reconstructed_successes: tuple[int, ...]
+    items: dict[Id, Item]
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> Published:
+        ids = [value.id for item in self.items.values() for value in item.values]
+        doubled = sorted({name for name in ids if ids.count(name) > 1})
+        if doubled:
+            raise ValueError(f"ids are used twice: {', '.join(doubled)}")
+        return self
+
+    def value(self, name: str) -> Value:
+        """A value by its id."""
+        return next(value for item in self.items.values() for value in item.values if value.id == name)
+
+
+def load(path: Path) -> Published:
+    """Read and check a file of printed values.
+
+    Raises:
+        LookalikeError: the file is not YAML, or a key is unknown, missing or wrong.
+    """
+    try:
+        return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise LookalikeError("The printed values are not YAML", str(path), str(error).splitlines()[0]) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LookalikeError(
+            f"The printed values are wrong: {first['msg']}", f"{path}: {'.'.join(map(str, first['loc']))}", "Correct that key."
+        ) from None
+
+
+def resolutions(published: Published) -> pd.DataFrame:
+    """Image sizes of the generators in Figure 5: model, height, width."""
+    rows = [{"model": value.cell, "height": value.height, "width": value.width} for value in published.items["figure5"].values]
+    return pd.DataFrame(rows)
+
+
+def compare(
+    published: Published, ours: pd.DataFrame, *, status: Literal["demo", "study"], tolerance: float, synthetic: str, definitions: Mapping[str, str]
+) -> pd.DataFrame:
+    """Every printed value beside ours, and every check of the printed values among themselves.
+
+    A value of ours is `reproduced` when it is within the tolerance and its 95 % interval holds the printed value, `within tolerance` when only the first is true,
+    and `differs` otherwise. The tolerance is relative to the printed value, and never smaller than half a unit of its last printed decimal.
+
+    Args:
+        published: printed values.
+        ours: the comparison tables of all measures, one below the other: measure, definition, first, second, value, low, high, ceiling.
+        status: `demo` = nothing is comparable.
+        tolerance: relative difference.
+        synthetic: name of the synthetic set, for the file names.
+        definitions: definition of a measure to show where the printed value does not name one.
+
+    Returns:
+        One row a value, one an item without values, one a check; columns COLUMNS. For checks `ours` is what other printed values imply.
+    """
+    rows = []
+    demo = DEMO_REASON if status == "demo" else ""
+    for name, item in published.items.items():
+        place = {"paper": published.paper, "item": name, "rule": item.rule, "file": item.file.format(synthetic=synthetic)}
+        if not item.values:
+            reason = item.missing or _joined(demo, item.never)
+            rows.append({**place, "id": name, "cell": "", "published": math.nan, **_EMPTY, "status": NOT_COMPARABLE, "reason": reason})
+        for value in item.values:
+            blocked = item.missing or _joined(demo, item.never, value.never)
+            mine = _ours(ours, item, value, definitions)
+            decimals = value.decimals if value.decimals is not None else item.decimals or 0
+            verdict = (NOT_COMPARABLE, blocked) if blocked else _verdict(value.value, mine, max(tolerance * abs(value.value), 0.5 * 10.0**-decimals))
+            row = {**place, "id": value.id, "cell": value.cell, "published": value.value, **mine}
+            rows.append({**row, "status": verdict[0], "reason": _joined(verdict[1], value.note)})
+    for row in checks(published):
+        rows.append({"paper": published.paper, "item": CHECKS, "rule": "compare_published", "file": "results/comparison.csv", **row})
+    frame = pd.DataFrame(rows)
+    frame["difference"] = frame["ours"] - frame["published"]
+    return frame[list(COLUMNS)]
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+_EMPTY = {"ours": math.nan, "low": math.nan, "high": math.nan, "ceiling": math.nan}
+
+
+def _ours(ours: pd.DataFrame, item: Item, value: Value, definitions: Mapping[str, str]) -> dict[str, float]:
+    measure = value.measure or item.measure
+    if measure is None:
+        return dict(_EMPTY)
+    rows = ours[ours["measure"] == measure]
+    definition = value.definition or item.definition or definitions.get(measure)
+    if definition is not None:
+        rows = rows[rows["definition"] == definition]
+    for column in ("first", "second"):
+        if getattr(value, column):
+            rows = rows[rows[column] == getattr(value, column)]
+    rows = rows.dropna(subset="value")
+    if value.aggregate:
+        # the row whose own value is the extreme one, with its own interval
+        rows = rows.sort_values("value", ascending=value.aggregate == "min").head(1)
+    if len(rows) > 1:
+        raise LookalikeError(
+            f"{len(rows)} rows answer the printed value {value.id}", "measures tables", "Name its definition in the file of printed values."
+        )
+    if rows.empty:
+        return dict(_EMPTY)
+    row = rows.iloc[0]
+    return {"ours": float(row["value"]), "low": float(row["low"]), "high": float(row["high"]), "ceiling": float(row["ceiling"])}
+
+
+def _verdict(printed: float, mine: Mapping[str, float], allowed: float) -> tuple[str, str]:
+    if math.isnan(mine["ours"]):
+        return NOT_COMPARABLE, "No value of ours answers this one."
+    near = abs(mine["ours"] - printed) <= allowed * (1 + 1e-9)
+    inside = mine["low"] <= printed <= mine["high"]
+    if near:
+        return (
+            (REPRODUCED, "Within the tolerance, and inside our interval.") if inside else (WITHIN, "Within the tolerance, but outside our interval.")
+        )
+    return DIFFERS, "Outside the tolerance, but inside our interval: too uncertain to tell." if inside else "Outside the tolerance and our interval."
+
+
+def checks(published: Published) -> list[dict[str, object]]:
+    """What printed values imply about other printed values: rows with id, cell, published, ours (the implied value), status and reason."""
+    value = published.value
+    rows = []
+
+    def check(name: str, cell: str, printed: float, implied: float, decimals: int, reason: str) -> None:
+        agrees = abs(implied - printed) <= 0.5 * 10.0**-decimals + 1e-9
+        row = {"id": f"check_{name}", "cell": cell, "published": printed, **_EMPTY, "ours": implied}
+        rows.append({**row, "status": CONSISTENT if agrees else INCONSISTENT, "reason": reason})
+
+    for moment in ("m1", "m2", "m3", "m4", "m5"):
+        implied = inverse_digamma(digamma_constant(1000, 1000) - value(f"table2_mi_{moment}").value)
+        reason = "Implied by the printed MI at 1,000 images a set: the second row of Table 2 is the digamma mean and no measurement of its own."
+        check(f"neighbours_{moment}", f"Table 2, neighbours, {moment.upper()}", value(f"table2_neighbours_{moment}").value, implied, 2, reason)
+
+    parts = [value(f"table4_{group}") for group in ("radiologists", "non_radiologists")]
+    everyone = value("table4_all")
+    attempts = _attempts(everyone)
+    total, reconstructed = sum(_successes(part) for part in parts), sum(published.reconstructed_successes)
+    reason = f"The two parts imply {total} right answers of {10 * attempts:,}; so does the reconstruction of Table 3."
+    check("table4_all", "Table 4, all participants", everyone.value, total / (10 * attempts), 3, reason)
+    check("table3_total", "Table 3, right answers (reconstructed)", reconstructed, total, 0, "Implied by the two parts of Table 4.")
+
+    answers = [[1] * right + [0] * (attempts - right) for right in published.reconstructed_successes]
+    implied = float(stats.kruskal(*answers).pvalue)
+    check(
+        "kruskal_wallis",
+        "text, Kruskal-Wallis P",
+        value("text_kruskal_wallis").value,
+        implied,
+        2,
+        "Implied by the counts reconstructed from Table 3.",
+    )
+
+    spread = math.hypot(*((part.sd or math.nan) / math.sqrt(_attempts(part)) for part in parts))
+    implied = float(2 * stats.norm.sf(abs(parts[0].value - parts[1].value) / spread))
+    reason = "Implied by the means and standard deviations of Table 4, normal approximation. The printed P is the rate of the non-radiologists, 340 of 690 = .4928."
+    check("p_radiologists", "text, radiologists v others, P", value("text_p_radiologists").value, implied, 2, reason)
+
+    radiologists, trainees = _attempts(parts[0]), value("demographics_trainees").value
+    reason = f"{radiologists} attempts by radiologists less {trainees:.0f} by trainees; Table 4 has {value('table4_board').n}, the text 55."
+    check("board_certified", "text, attempts by the board certified", value("demographics_board").value, radiologists - trainees, 0, reason)
+    people = value("demographics_radiologists").value + value("demographics_others").value
+    check("readers", "text, readers", value("demographics_readers").value, people, 0, "Radiologists and others.")
+    people += value("demographics_repeats").value
+    check("attempts", "Table 4, attempts", attempts, people, 0, "Readers and repeated attempts.")
+    return rows
+
+
+def _attempts(group: Value) -> int:
+    if group.n is None:
+        raise LookalikeError("A group of readers has no n", f"printed values, {group.id}", "Enter the number of attempts.")
+    return group.n
+
+
+def _successes(group: Value) -> int:
+    """The number of right answers behind a printed mean: the only integer that rounds to it."""
+    questions = 10 * _attempts(group)
+    fitting = [count for count in range(questions + 1) if abs(count / questions - group.value) <= 0.0005 + 1e-12]
+    if len(fitting) != 1:
+        raise LookalikeError(f"{len(fitting)} counts round to the printed mean of {group.id}", "printed values", "Correct its value or n.")
+    return fitting[0]

@@ -1,0 +1,223 @@
+"""Tables of the papers: full precision in CSV, the same numbers with units and rounding in LaTeX, HTML and Markdown.
+
+A printed number never stands alone: below each value stand its 95 % interval, the ceiling (the same measure between patient-disjoint halves of the real
+images) and the measure at the ceiling's number of images, which alone can be held against it. Rounding happens here; no rounded number is read back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from markupsafe import Markup, escape
+
+from lookalike.errors import LookalikeError
+from lookalike.files import atomic
+from lookalike.measures.moments import MOMENTS
+
+STATISTICS = ("value", "low", "high", "matched", "matched_low", "matched_high", "ceiling", "ceiling_low", "ceiling_high")
+LINES = {"value": "", "interval": "95 % interval", "matched": "matched", "ceiling": "ceiling"}
+"""Printed lines of a row and what stands before them."""
+MOMENT_NOTE = "M1 mean, M2 variance, M3 skewness, M4 kurtosis, M5 hyperskewness."
+CEILING_NOTE = (
+    "95 % interval: patient-clustered resampling. Ceiling: the same measure between random patient-disjoint halves of the real images, median and range of 95 % of "
+    "the splits. Matched: synthetic images against one half, as many as the other half has; compare the ceiling with this line, not with the value of all images."
+)
+RECONSTRUCTION_NOTE = "K21 does not print the definition behind its Table 1. `{definition}` is our reconstruction, so these values are not comparable with the printed ones."
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be written."""
+
+    frame: pd.DataFrame
+    """Full precision: rows indexed by (row, statistic) with the STATISTICS of each row in order, columns M1 to M5; NaN where the layout leaves a cell empty."""
+    decimals: Mapping[str, int]
+    """Printed decimals of each row."""
+    caption: str
+    notes: tuple[str, ...]
+
+
+def korkinof2021_table1(pair_mi: pd.DataFrame, *, definition: str) -> Table:
+    """Agreement of the joint densities of moment pairs, in K21's upper triangular layout.
+
+    Args:
+        pair_mi: rows of the comparison with columns measure (`pair_mi`), definition, first, second and the STATISTICS.
+        definition: the definition to show.
+
+    Raises:
+        LookalikeError: a pair is missing or twice there.
+    """
+    rows = pair_mi[(pair_mi["measure"] == "pair_mi") & (pair_mi["definition"] == definition)]
+    cells = {(first, second): _one(rows, first=first, second=second) for place, first in enumerate(MOMENTS) for second in MOMENTS[place:]}
+    return Table(
+        frame=_frame(MOMENTS, cells),
+        decimals=dict.fromkeys(MOMENTS, 3),
+        caption=f"Agreement of real and synthetic joint densities of moment pairs ({definition}; higher is better), in the layout of K21, Table 1.",
+        notes=(RECONSTRUCTION_NOTE.format(definition=definition), MOMENT_NOTE, CEILING_NOTE),
+    )
+
+
+LABEL_MI_ROWS = {
+    "clipped": ("Mutual information (nats)", 4),
+    "neighbours_digamma": ("Neighbours, digamma mean", 2),
+    "neighbours_arithmetic": ("Neighbours, arithmetic mean", 2),
+    "unclipped": ("Mutual information, not clipped (nats)", 4),
+    "p": ("Permutation P", 3),
+}
+"""Definition to printed name and decimals, in the order of the table; the first two rows are K21's."""
+
+
+def korkinof2021_table2(label_mi: pd.DataFrame) -> Table:
+    """Mutual information between each moment and the label real/synthetic, with what K21's clipped value hides below it.
+
+    Args:
+        label_mi: rows of the comparison with columns measure (`label_mi`), definition (the keys of LABEL_MI_ROWS), first and the STATISTICS.
+
+    Raises:
+        LookalikeError: a definition of a moment is missing or twice there.
+    """
+    rows = label_mi[label_mi["measure"] == "label_mi"]
+    cells = {(name, moment): _one(rows, definition=key, first=moment) for key, (name, _) in LABEL_MI_ROWS.items() for moment in MOMENTS}
+    return Table(
+        frame=_frame([name for name, _ in LABEL_MI_ROWS.values()], cells),
+        decimals=dict(LABEL_MI_ROWS.values()),
+        caption="Mutual information between each moment and the label real or synthetic (lower is better; 0 to ln 2 = 0.693), in the layout of K21, Table 2.",
+        notes=(
+            "The digamma mean follows from the mutual information (K21's second row is no measurement of its own); the arithmetic mean is about six where both sets "
+            "overlap. K21 prints mutual information clipped at 0. The interval of P is its Monte Carlo error.",
+            MOMENT_NOTE,
+            CEILING_NOTE.replace("Ceiling:", "Ceiling (here a floor: less is better):"),
+        ),
+    )
+
+
+def write(table: Table, output_stem: Path, *, label: str) -> None:
+    """Write `<stem>.csv` (full precision), `.tex` (booktabs), `.html` (a fragment) and `.md`.
+
+    Args:
+        table: the table.
+        output_stem: path without suffix.
+        label: one line that says what kind of data stand behind the table; in every file, in the CSV as a comment line that starts with `#`.
+    """
+    rows = display(table)
+    notes = [*([label] if label else []), *table.notes]
+    texts = {
+        "csv": (f"# {label}\n" if label else "") + table.frame.to_csv(lineterminator="\n"),
+        "tex": _latex(rows, list(table.frame.columns), table.caption, notes),
+        "html": _html(rows, list(table.frame.columns), table.caption, notes),
+        "md": _markdown(rows, list(table.frame.columns), table.caption, notes),
+    }
+    for suffix, text in texts.items():
+        with atomic(output_stem.with_name(f"{output_stem.name}.{suffix}")) as path:
+            path.write_text(text, encoding="utf-8")
+
+
+def display(table: Table) -> list[tuple[str, str, list[str]]]:
+    """The table as it is printed: (row, one of LINES, cells); a line without any number is left out."""
+    lines = []
+    for row in table.frame.index.get_level_values(0).unique():
+        part, decimals = table.frame.loc[row], table.decimals[row]
+        lines.append((row, "value", [number(value, decimals) for value in part.loc["value"]]))
+        lines.append((row, "interval", [interval(*ends, decimals) for ends in zip(part.loc["low"], part.loc["high"], strict=True)]))
+        for name in ("matched", "ceiling"):
+            cells = zip(part.loc[name], part.loc[f"{name}_low"], part.loc[f"{name}_high"], strict=True)
+            lines.append((row, name, [" ".join(filter(None, (number(at, decimals), interval(low, high, decimals)))) for at, low, high in cells]))
+    return [line for line in lines if line[1] == "value" or any(line[2])]
+
+
+def number(value: float, decimals: int) -> str:
+    """`0.123`, with a true minus sign, or "" for NaN."""
+    if value is None or math.isnan(value):
+        return ""
+    text = f"{value:.{decimals}f}"
+    # no minus in front of what rounds to zero
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def interval(low: float, high: float, decimals: int) -> str:
+    """`[0.100, 0.150]`, or "" where an end is NaN."""
+    ends = number(low, decimals), number(high, decimals)
+    return f"[{ends[0]}, {ends[1]}]" if all(ends) else ""
+
+
+def _one(rows: pd.DataFrame, **where: str) -> pd.Series:
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    if len(rows) != 1:
+        raise LookalikeError(
+            f"A table needs exactly one row for {' '.join(where.values())}, but there are {len(rows)}",
+            "measures table",
+            "Run the measure again; if it stays so, the measures table was made by another version.",
+        )
+    return rows.iloc[0]
+
+
+def _frame(names: Sequence[str], cells: Mapping[tuple[str, str], pd.Series]) -> pd.DataFrame:
+    index = pd.MultiIndex.from_product([names, STATISTICS], names=["row", "statistic"])
+    frame = pd.DataFrame(math.nan, index=index, columns=list(MOMENTS))
+    for (name, moment), row in cells.items():
+        for statistic in STATISTICS:
+            frame.loc[(name, statistic), moment] = float(row[statistic])
+    return frame
+
+
+_LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+          "\\": r"\textbackslash{}", "−": "$-$", "`": "", "×": r"$\times$"}  # fmt: skip
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _latex(lines: Sequence[tuple[str, str, list[str]]], columns: list[str], caption: str, notes: Sequence[str]) -> str:
+    body: list[str] = []
+    for row, what, cells in lines:
+        head = _tex(row) if what == "value" else rf"\quad {_tex(LINES[what])}"
+        if what == "value" and body:
+            body.append(r"\addlinespace")
+        # braces keep a cell that opens with a bracket from being read as the optional argument of the line break before it
+        body.append(" & ".join([head, *(f"{{{_tex(cell)}}}" for cell in cells)]) + r" \\")
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering\footnotesize",
+            rf"\caption{{{_tex(caption)}}}",
+            rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
+            r"\toprule",
+            " & ".join(["", *map(_tex, columns)]) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\par\smallskip",
+            *(rf"{{\footnotesize {_tex(note)}\par}}" for note in notes),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _html(lines: Sequence[tuple[str, str, list[str]]], columns: list[str], caption: str, notes: Sequence[str]) -> str:
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(column) for column in columns)
+    body: list[Markup] = []
+    for row, what, cells in lines:
+        name = Markup('<th scope="row">{}</th>').format(row if what == "value" else LINES[what])
+        body.append(Markup('<tr class="{}">{}{}</tr>\n').format(what, name, Markup("").join(Markup("<td>{}</td>").format(cell) for cell in cells)))
+    return str(
+        Markup('<table class="paper">\n<caption>{}</caption>\n<thead><tr><td></td>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table>\n{}').format(
+            caption, head, Markup("").join(body), Markup("").join(Markup('<p class="note">{}</p>\n').format(note) for note in notes)
+        )
+    )
+
+
+def _markdown(lines: Sequence[tuple[str, str, list[str]]], columns: list[str], caption: str, notes: Sequence[str]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(str(escape(cell)).replace("|", r"\|") for cell in cells) + " |"
+
+    table = [line(["", *columns]), "|:--|" + "--:|" * len(columns)]
+    table += [line([row if what == "value" else f"  {LINES[what]}", *cells]) for row, what, cells in lines]
+    return "\n".join([f"**{caption}**", "", *table, "", *(f"{note}  " for note in notes), ""])

@@ -1,0 +1,108 @@
+"""Real images and random numbers for training, both as functions of the step.
+
+Every draw of a step is a pure function of (seed, stage, purpose, nimg), and the order of the images one of (seed, stage, epoch). So a resumed run needs no
+saved generator state and no data position: nimg alone says what comes next, whichever process computes it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import IntEnum
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lookalike.generators.layers import downsample, upsample
+
+MEMORY_LIMIT = 2 << 30  # bytes; a larger level is read batch by batch
+PREFETCHED = 4  # batches on their way while the networks work
+
+
+class Images(Protocol):
+    """One level of an image store: uint8 or uint16 [n, H, W], of which the dtype's maximum is white."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, H, W)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
+
+
+class Purpose(IntEnum):
+    """What random numbers are for: uses share no stream. 0 is left to sampling."""
+
+    WEIGHTS = 1
+    ORDER = 2
+    MIRROR = 3
+    STEP = 4
+
+
+def random_numbers(seed: int, stage: int, purpose: Purpose, index: int) -> np.random.Generator:
+    """The random numbers of one purpose at one moment (index: nimg, or the epoch)."""
+    return np.random.default_rng([seed, stage, purpose, index])
+
+
+def image_order(images: int, *, nimg: int, batch: int, seed: int, stage: int) -> np.ndarray:
+    """Indices [batch] of the step at nimg: positions nimg, nimg + 1, ... of a sequence of epochs, each a permutation of all images."""
+    position = np.arange(nimg, nimg + batch)
+    order = np.empty(batch, dtype=np.int64)
+    for epoch in range(nimg // images, (nimg + batch - 1) // images + 1):
+        here = position // images == epoch
+        order[here] = _permutation(images, seed, stage, epoch)[position[here] % images]
+    return order
+
+
+@lru_cache(maxsize=2)  # an epoch and the next, which one batch can touch both of: drawing a million numbers takes as long as a step
+def _permutation(images: int, seed: int, stage: int, epoch: int) -> np.ndarray:
+    return random_numbers(seed, stage, Purpose.ORDER, epoch).permutation(images)
+
+
+def real_batches(images: Images, *, start: int, total: int, batch: int, seed: int, stage: int, mirror: bool) -> Generator[np.ndarray, None, None]:
+    """The batches of the steps at start, start + batch, ... below total: uint8 or uint16 [batch, H, W].
+
+    A level of up to 2 GB is held in memory; of a larger one, batches are read by two threads ahead of their use.
+    """
+    size = int(np.prod(images.shape)) * images[np.arange(1)].dtype.itemsize
+    held = images[np.arange(len(images))] if size <= MEMORY_LIMIT else None
+    source = images if held is None else held
+
+    def read(nimg: int) -> np.ndarray:
+        pixels = source[image_order(len(images), nimg=nimg, batch=batch, seed=seed, stage=stage)]
+        if mirror:
+            flip = random_numbers(seed, stage, Purpose.MIRROR, nimg).random(batch) < 0.5
+            pixels[flip] = pixels[flip][:, :, ::-1]
+        return pixels
+
+    steps = range(start, total, batch)
+    if held is not None:
+        yield from map(read, steps)
+        return
+    with ThreadPoolExecutor(2, thread_name_prefix="images") as readers:
+        waiting: deque[Future[np.ndarray]] = deque()
+        for nimg in steps:
+            waiting.append(readers.submit(read, nimg))
+            if len(waiting) > PREFETCHED:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """Stored pixels [N, H, W] to [N, 1, H, W] float32 in [-1, 1]. They cross to the device as they are: a quarter or half of the bytes."""
+    maximum = float(np.iinfo(pixels.dtype).max)
+    tensor = torch.from_numpy(np.ascontiguousarray(pixels))
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)[:, None].to(torch.float32) * (2 / maximum) - 1
+
+
+def fade_reals(images: Tensor, alpha: float) -> Tensor:
+    """Reals faded as the generator's images are: from their 2x2 means, doubled, to themselves (Karras et al. 2018)."""
+    return images if alpha >= 1 else torch.lerp(upsample(downsample(images)), images, alpha)

@@ -1,0 +1,230 @@
+"""Train one stage of a progressive GAN, from the weights of the stage before to its own, whatever interrupts it on the way.
+
+A stage can be killed at any moment: it goes on from the state saved last, and on a CPU ends with the very weights of an undisturbed run, bit for bit.
+SIGTERM and SIGURG save the state first, then end the process with code 75 (temporary failure), so that a scheduler starts it again. Ask Slurm for SIGURG:
+USR1 would kill the workflow engine between it and us.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from lookalike import config
+from lookalike.errors import LookalikeError
+from lookalike.training.data import Images, real_batches
+from lookalike.training.device import choose_device
+from lookalike.training.schedule import Schedule, schedule_of
+from lookalike.training.state import drop_state, load_state, read_weights, save_networks, save_state, writing
+from lookalike.training.step import STATISTICS, Networks, Step, build_networks
+
+logger = logging.getLogger(__name__)
+TICK_SECONDS = 10.0  # at most this long between ticks,
+TICKS = 32  # and at least this many ticks a stage
+
+
+def train_stage(
+    *,
+    generator: config.Generator,  # networks, stages, loss, optimiser, seed, device
+    stage: int,  # which stage; its images are base x 2^stage
+    base: tuple[int, int],  # rows and columns of stage 0
+    images: Images,  # level `stage` of the store
+    previous: Path | None,  # weights of stage - 1; None at stage 0
+    output: Path,  # weights to write: *.safetensors, with a *.json beside it
+    digest: str,  # of the job: a saved state with another one is set aside
+    state_folder: Path,  # where the state is kept while training
+    statistics: Path,  # JSONL to write: a row a tick
+    threads: int,  # CPU threads
+) -> None:
+    """Train one stage and write its weights and statistics.
+
+    Raises:
+        LookalikeError: the images or the former stage do not fit, a loss is no longer finite, or a file cannot be written.
+        SystemExit: with code 75, after SIGTERM or SIGURG; the state has been saved.
+    """
+    schedule = schedule_of(generator, stage)
+    shape = (base[0] << stage, base[1] << stage)
+    _check_images(images, shape, generator, schedule)
+    device = choose_device(generator.device, threads=threads)
+    step = Step(_networks(generator, stage, base, previous), generator, schedule, device)
+    record = Record(statistics, schedule, f"stage {stage} {shape[0]}x{shape[1]}", device)
+
+    # Go on where an earlier process stopped.
+    nimg = 0
+    if (state := load_state(state_folder, digest)) is not None:
+        nimg = state["nimg"]
+        step.load_state_dict(state["step"])
+        record.load_state_dict(state["record"])
+        logger.info("stage %d goes on at %d of %d images", stage, nimg, schedule.total)
+    record.write()
+
+    # Train. All random numbers and the order of the images follow from nimg (see data.py).
+    stream = real_batches(images, start=nimg, total=schedule.total, batch=schedule.batch, seed=generator.seed, stage=stage, mirror=generator.mirror)
+    saved = time.monotonic()
+    with closing(stream), _caught(signal.SIGTERM, signal.SIGURG) as caught:
+        for pixels in stream:
+            if schedule.resets_optimisers(nimg):
+                step.reset_optimisers()
+            record.add(step(pixels, nimg))
+            nimg += schedule.batch
+            if record.due():
+                record.tick(nimg)
+            if caught or time.monotonic() - saved > generator.save_minutes * 60:
+                record.check(nimg)  # losses that are not finite must not be kept
+                save_state(state_folder, digest, {"nimg": nimg, "step": step.state_dict(), "record": record.state_dict()})
+                saved = time.monotonic()
+            if caught:
+                logger.warning(
+                    "%s: state saved at %d of %d images; exit code %d asks for a restart", caught[0].name, nimg, schedule.total, os.EX_TEMPFAIL
+                )
+                sys.exit(os.EX_TEMPFAIL)
+
+    # Write what was learnt.
+    if record.steps:
+        record.tick(nimg)
+    about = {
+        "family": generator.family,
+        "base": list(base),
+        "channels": [settings.channels for settings in generator.stages[: stage + 1]],
+        "latent": generator.latent,
+        "group": generator.minibatch_std_group,
+        "stage": stage,
+        "nimg": nimg,
+        "loss": generator.loss.model_dump(),
+        "digest": digest,
+    }
+    save_networks(output, step.networks(), about)
+    drop_state(state_folder)
+
+
+def _check_images(images: Images, shape: tuple[int, int], generator: config.Generator, schedule: Schedule) -> None:
+    if len(images) == 0 or tuple(images.shape[1:]) != shape:
+        found = f"{len(images)} images of {' x '.join(map(str, images.shape[1:]))}"
+        raise LookalikeError(
+            f"A stage of {shape[0]} x {shape[1]} was given {found}", "the cohort's image store", "Check pixels.base, pixels.levels and the split."
+        )
+    if schedule.batch % min(generator.minibatch_std_group, schedule.batch):
+        raise LookalikeError(
+            f"A batch of {schedule.batch} cannot be cut into groups of {generator.minibatch_std_group}",
+            "generators.*.minibatch_std_group",
+            "Make every stage's batch a multiple of it.",
+        )
+
+
+def _networks(generator: config.Generator, stage: int, base: tuple[int, int], previous: Path | None) -> Networks:
+    if (previous is None) != (stage == 0):
+        raise LookalikeError(f"Stage {stage} {'needs' if stage else 'takes no'} weights of a former stage", str(previous), "Check the rule's input.")
+    try:
+        return build_networks(generator, stage=stage, base=base, previous=read_weights(previous)[0] if previous else None)
+    except ValueError as error:
+        raise LookalikeError(
+            f"The former stage does not fit stage {stage}: {error}", str(previous), "Delete it and run the workflow again."
+        ) from error
+
+
+@contextmanager
+def _caught(*signals: signal.Signals) -> Iterator[list[signal.Signals]]:
+    """A list that signals are added to, instead of their usual effect."""
+    caught: list[signal.Signals] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(signal.Signals(number))
+
+    former = {number: signal.signal(number, note) for number in signals}
+    try:
+        yield caught
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Record:
+    """Losses summed on the device, read at ticks only; a log line and a JSONL row a tick.
+
+    The rows are part of the training state: a resumed run writes the file anew from them, so it holds no row of work that was lost and done again.
+    """
+
+    def __init__(self, path: Path, schedule: Schedule, label: str, device: torch.device) -> None:
+        self.path, self.schedule, self.label, self.device = path, schedule, label, device
+        self.sums = torch.zeros(len(STATISTICS), device=device)
+        self.steps = 0  # since the last tick
+        self.seconds = 0.0  # of training, in all processes
+        self.rows: list[dict[str, float]] = []
+        self.clock = time.monotonic()  # when self.seconds was brought up to date
+        self.since = 0.0  # self.seconds at the last tick
+
+    def add(self, values: torch.Tensor) -> None:
+        """Add one step's statistics."""
+        self.sums += values
+        self.steps += 1
+
+    def due(self) -> bool:
+        """Whether it is time for a tick: by the clock, or, so that short stages have curves too, by the share of the stage done."""
+        self._count_time()
+        return self.seconds - self.since >= TICK_SECONDS or self.steps * self.schedule.batch * TICKS >= self.schedule.total
+
+    def check(self, nimg: int) -> None:
+        """Raise when any loss since the last tick was not finite."""
+        if not bool(torch.isfinite(self.sums).all()):
+            raise LookalikeError(
+                "A loss is no longer a finite number",
+                f"{self.label}, image {nimg} of {self.schedule.total}",
+                "Lower this stage's learning_rate, or raise the penalty's weight (loss.gradient_penalty or loss.gamma); the seed matters too.",
+            )
+
+    def tick(self, nimg: int) -> None:
+        """Log and write the means since the last tick."""
+        self.check(nimg)  # waits for the device
+        self._count_time()
+        speed = self.steps * self.schedule.batch / max(self.seconds - self.since, 1e-9)
+        means = dict(zip(STATISTICS, (self.sums / self.steps).tolist(), strict=True))
+        row = {"nimg": nimg, "alpha": self.schedule.alpha(nimg), **means}
+        row |= {"images_per_second": speed, "seconds": self.seconds, "memory_mb": self._memory_mb()}
+        self.rows.append(row)
+        self.write()
+        left = timedelta(seconds=round((self.schedule.total - nimg) / speed))
+        logger.info(
+            "%s | %.1f of %.1f kimg | alpha %.2f | %.0f images/s | %s left | D %.3f G %.3f penalty %.4f | %.0f MB",
+            *(self.label, nimg / 1000, self.schedule.total / 1000, row["alpha"], speed, left),
+            *(row["loss_discriminator"], row["loss_generator"], row["penalty"], row["memory_mb"]),
+        )
+        self.sums.zero_()
+        self.steps, self.since = 0, self.seconds
+
+    def write(self) -> None:
+        """Write all rows."""
+        with writing(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to go on with the same rows."""
+        self._count_time()
+        return {"sums": self.sums.cpu(), "steps": self.steps, "seconds": self.seconds, "since": self.since, "rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The reverse of `state_dict`."""
+        self.sums = state["sums"].to(self.device)
+        self.steps, self.seconds, self.since, self.rows = state["steps"], state["seconds"], state["since"], state["rows"]
+
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        self.seconds += now - self.clock
+        self.clock = now
+
+    def _memory_mb(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated() / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

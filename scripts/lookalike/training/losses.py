@@ -1,0 +1,70 @@
+"""Adversarial losses, as pure functions of a critic and images: WGAN-GP with drift, and the relativistic loss with R1 and R2.
+
+wgan_gp: Gulrajani et al. 2017 with the drift term of Karras et al. 2018. relativistic: RpGAN + R1 + R2 of Huang et al. 2024 (R3GAN), with both
+penalties at every step. All terms are means over the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from lookalike.config import Loss
+
+Critic = Callable[[Tensor], Tensor]  # images [N, C, H, W] to scores [N]
+
+
+class DiscriminatorLoss(NamedTuple):
+    """Scalars: what is minimised, the penalty inside it before its weight, and the mean scores."""
+
+    total: Tensor
+    penalty: Tensor
+    real_score: Tensor
+    fake_score: Tensor
+
+
+def input_gradient(critic: Critic, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores [N], and the gradient of their sum by the images, itself differentiable by the critic's weights (shape of the images)."""
+    images = images.detach().requires_grad_(True)
+    scores = critic(images)
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return scores, gradient
+
+
+def discriminator_loss(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor, *, loss: Loss) -> DiscriminatorLoss:
+    """What the discriminator minimises.
+
+    wgan_gp: mean D(fake) - mean D(real) + gradient_penalty * mean (|grad D(x)| - 1)^2 + drift * mean D(real)^2, x = real + mix (fake - real).
+    relativistic: mean softplus(D(fake) - D(real)) + gamma / 2 * mean |grad D(real)|^2 + gamma / 2 * mean |grad D(fake)|^2; images are paired by position.
+
+    Args:
+        critic: the discriminator at its present alpha.
+        real, fake: [N, C, H, W], detached from the generator.
+        mix: [N] in [0, 1], used by wgan_gp only.
+        loss: kind and weights.
+    """
+    if loss.kind == "wgan_gp":
+        real_scores, fake_scores = critic(real), critic(fake)
+        _, gradient = input_gradient(critic, torch.lerp(real, fake, mix[:, None, None, None]))
+        penalty = (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()
+        objective = (fake_scores - real_scores).mean() + loss.drift * real_scores.square().mean()
+        total = objective + loss.gradient_penalty * penalty
+    else:
+        real_scores, real_gradient = input_gradient(critic, real)
+        fake_scores, fake_gradient = input_gradient(critic, fake)
+        penalty = (real_gradient.flatten(1).square().sum(1) + fake_gradient.flatten(1).square().sum(1)).mean()
+        total = softplus(fake_scores - real_scores).mean() + loss.gamma / 2 * penalty
+    return DiscriminatorLoss(total, penalty, real_scores.mean(), fake_scores.mean())
+
+
+def generator_loss(critic: Critic, real: Tensor, fake: Tensor, *, loss: Loss) -> Tensor:
+    """What the generator minimises: -mean D(fake) (wgan_gp), or mean softplus(D(real) - D(fake)) (relativistic)."""
+    if loss.kind == "wgan_gp":
+        return -critic(fake).mean()
+    with torch.no_grad():  # the reals pass no gradient to the generator
+        real_scores = critic(real)
+    return softplus(real_scores - critic(fake)).mean()

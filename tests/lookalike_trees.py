@@ -1,0 +1,228 @@
+"""Tiny trees that look like the public data sets, quirks included; every pixel and identity in them is made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
+
+
+def code(value: str, meaning: str, scheme: str = "SRT", modifiers: Iterable[Dataset] = ()) -> Dataset:
+    """One item of a code sequence, with the view modifiers inside it that the standard asks for."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    item.ViewModifierCodeSequence = Sequence(modifiers)
+    return item
+
+
+def mammogram(uid: str, **tags: Any) -> Dataset:
+    """A plain right CC mammogram, 48 x 36 pixels of 4 mm; a tag given as None is left out."""
+    dataset = Dataset()
+    values = {
+        "SOPClassUID": FOR_PRESENTATION,
+        "SOPInstanceUID": generate_uid(entropy_srcs=[uid]),
+        "StudyInstanceUID": generate_uid(entropy_srcs=["study", uid]),
+        "SeriesInstanceUID": generate_uid(entropy_srcs=["series", uid]),
+        "Modality": "MG",
+        "PresentationIntentType": "FOR PRESENTATION",
+        "ImageType": ["ORIGINAL", "PRIMARY"],
+        "PatientID": f"id-{uid}",
+        "ViewPosition": "CC",
+        "ImageLaterality": "R",
+        "ImagerPixelSpacing": [4.0, 4.0],
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "Rows": 48,
+        "Columns": 36,
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+        "HighBit": 7,
+        "PixelRepresentation": 0,
+        **tags,
+    }
+    for name, value in values.items():
+        if value is not None:
+            setattr(dataset, name, value)
+    return dataset
+
+
+def write(path: Path, dataset: Dataset) -> Path:
+    """Write with pixels (a ramp) of the size that the header says; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if "Rows" in dataset:
+        pixels = dataset.Rows * dataset.Columns * int(dataset.get("NumberOfFrames", 1)) * dataset.BitsAllocated // 8
+        dataset.PixelData = np.resize(np.arange(251, dtype=np.uint8), pixels + pixels % 2).tobytes()
+        dataset["PixelData"].VR = "OB"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "1.2.3")
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", FOR_PRESENTATION)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def raster(path: Path, *, mode: str = "L", size: tuple[int, int] = (256, 300)) -> Path:
+    """A grey ramp; size is columns, rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.linear_gradient("L").resize(size).convert(mode).save(path)
+    return path
+
+
+CBIS_HEAD = "patient_id,{density},left or right breast,image view,abnormality id,abnormality type,{kind},assessment,pathology,subtlety,image file path,cropped image file path,ROI mask file path"
+
+
+def cbis_ddsm(root: Path) -> None:
+    """P_00001: mass, two abnormalities in one view, crop and mask swapped in one row; P_00002: calcification, also in the mass set; folders of today's download."""
+
+    def full(name: str, folder: str, patient_id: str) -> str:
+        series = generate_uid(entropy_srcs=[name])
+        film = mammogram(name, **_film(patient_id, series, "full mammogram images", 400, 300))
+        write(root / "CBIS-DDSM" / folder / "08-07-2016-DDSM-NA-96009" / "1.000000-full mammogram images-24515" / "1-1.dcm", film)
+        return f"{name}/{film.StudyInstanceUID}/{series}/000000.dcm"
+
+    def region(name: str) -> tuple[str, str]:
+        series = generate_uid(entropy_srcs=[name])
+        folder = root / "CBIS-DDSM" / name / "08-07-2016-DDSM-NA-38118" / "1.000000-ROI mask images-18515"
+        # Descriptions are no help: both files of a region say ROI mask images.
+        write(folder / "1-1.dcm", mammogram(name + "crop", **_film(name, series, "ROI mask images", 60, 50)))
+        write(folder / "1-2.dcm", mammogram(name + "mask", **_film(name, series, "ROI mask images", 400, 300)))
+        return f"{name}/1.2/{series}/000000.dcm", f"{name}/1.2/{series}/000001.dcm"
+
+    left = full("Mass-Training_P_00001_LEFT_CC", "Mass-Training_P_00001_LEFT_CC", "Mass-Training_P_00001_LEFT_CC")
+    first, second = region("Mass-Training_P_00001_LEFT_CC_1"), region("Mass-Training_P_00001_LEFT_CC_2")
+    both = full("Mass-Training_P_00002_RIGHT_MLO", "Mass-Training_P_00002_RIGHT_MLO", "Mass-Training_P_00002_RIGHT_MLO")
+    # An anonymised copy: only the series UID still tells what it is.
+    calcification = full("Calc-Test_P_00003_LEFT_MLO", "renamed", "x1")
+    mass = [
+        f"P_00001,3,LEFT,CC,1,mass,ROUND,MILLED,4,BENIGN,4,{left},{first[0]},{first[1]}",
+        f'P_00001,3,LEFT,CC,2,mass,OVAL,MILLED,4,MALIGNANT,4,{left},{second[1]},"{second[0]}\n"',
+        f'P_00002,2,RIGHT,MLO,1,mass,OVAL,MILLED,4,BENIGN_WITHOUT_CALLBACK,4,"{both}\n",a/b/c/0.dcm,a/b/c/1.dcm',
+        "P_00009,2,RIGHT,MLO,1,mass,OVAL,MILLED,4,BENIGN,4,a/b/9/0.dcm,a/b/c/0.dcm,a/b/c/1.dcm",
+    ]
+    calc = [
+        f"P_00003,4,LEFT,MLO,1,calcification,PLEO,CLUSTER,4,MALIGNANT,3,{calcification},a/b/d/0.dcm,a/b/d/1.dcm",
+        "P_00002,2,RIGHT,MLO,1,calcification,PLEO,CLUSTER,4,BENIGN,3,a/b/e/0.dcm,a/b/d/0.dcm,a/b/d/1.dcm",
+    ]
+    (root / "mass_case_description_train_set.csv").write_text(
+        "\n".join([CBIS_HEAD.format(density="breast_density", kind="mass shape,mass margins"), *mass]) + "\n"
+    )
+    (root / "calc_case_description_test_set.csv").write_text(
+        "\n".join([CBIS_HEAD.format(density="breast density", kind="calc type,calc distribution"), *calc]) + "\n"
+    )
+
+
+def _film(patient_id: str, series: str, description: str, rows: int, columns: int) -> dict[str, Any]:
+    return {
+        "SeriesInstanceUID": series,
+        "SeriesDescription": description,
+        "PatientID": patient_id,
+        "Rows": rows,
+        "Columns": columns,
+        "BitsAllocated": 16,
+        "BitsStored": 16,
+        "HighBit": 15,
+        "ViewPosition": None,
+        "ImageLaterality": None,
+        "PresentationIntentType": None,
+        "ImagerPixelSpacing": None,
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7",
+    }
+
+
+def inbreast(root: Path) -> None:
+    """Two cases; ML for MLO, a blank ACR, "removed" everywhere, one table row without a file."""
+    names = {"20586908": ("6c613a14b80a8591", "R", "CC"), "20586934": ("6c613a14b80a8591", "L", "ML"), "20587054": ("b6a4f750c6df4f90", "R", "ML")}
+    for image, (patient, side, view) in names.items():
+        header = mammogram(image, PatientID="removed", ViewPosition=None, ImageLaterality=None)
+        write(root / "AllDICOMs" / f"{image}_{patient}_MG_{side}_{view}_ANON.dcm", header)
+    (root / "AllXML").mkdir()
+    (root / "AllXML" / "20586908.xml").write_text("<plist/>")
+    lines = [
+        "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads",
+        "removed;removed;R;CC;201001;20586908;4 ;5",
+        "removed;removed;L;MLO;201001;20586934; ;1",
+        "removed;removed;R;MLO;201001;20587054;2;4a",
+        "removed;removed;R;MLO;201001;99999999;2;2",
+    ]
+    (root / "INbreast.csv").write_text("\n".join(lines) + "\n")
+
+
+def vindr_mammo(root: Path) -> None:
+    """`.dicom` files without patient, view and side; stray spaces in the names of columns; an image without a row."""
+    images = {"aa11": ("s1", "L", "CC", "BI-RADS 2"), "aa12": ("s1", "L", "MLO", "BI-RADS 5"), "bb11": ("s2", "R", "MLO", "BI-RADS 3"), "cc11": None}
+    lines = ["study_id,series_id,image_id,laterality,view_position ,height,width,breast_birads,breast_density,split"]
+    for image, values in images.items():
+        header = mammogram(image, PatientID=None, ViewPosition=None, ImageLaterality=None, SOPInstanceUID=generate_uid(entropy_srcs=[image]))
+        write(root / "images" / (values[0] if values else "s3") / f"{image}.dicom", header)
+        if values:
+            lines.append(f"{values[0]},x,{image},{values[1]},{values[2]},48,36,{values[3]},DENSITY C,training")
+    (root / "breast-level_annotations.csv").write_text("\n".join(lines) + "\n")
+    (root / "metadata.csv").write_text(" SOP Instance UID ,Patient's Age , Manufacturer's Model Name\naa11,051Y,Planmed\n")
+
+
+def rsna2022(root: Path) -> None:
+    """The implant flag only in the table; a view that is not wanted; BreastImplantPresent absent."""
+    lines = ["site_id,patient_id,image_id,laterality,view,age,cancer,biopsy,invasive,BIRADS,implant,density,machine_id,difficult_negative_case"]
+    for row in ("1,10006,462822612,L,CC,61.0,0,0,0,,0,B,29,False", "1,10006,1459541791,L,MLO,61.0,1,1,0,,0,B,29,False"):
+        lines.append(row)
+    lines += [
+        "2,10011,541722628,R,AT,55.0,0,1,0,2.0,0,,21,True",
+        "2,10025,562340703,L,CC,75.0,0,0,0,0.0,1,C,21,False",
+        "2,10025,1,L,CC,,0,0,0,0.0,1,C,21,False",
+    ]
+    for line in lines[1:-1]:
+        patient, image = line.split(",")[1:3]
+        header = mammogram(image, PatientID=patient, ViewPosition=None, ImageLaterality=None, ImageType=None)
+        write(root / "train_images" / patient / f"{image}.dcm", header)
+    (root / "train.csv").write_text("\n".join(lines) + "\n")
+
+
+def cmmd_header(patient: str, number: int, side: str, view: str) -> Dataset:
+    """A header as CMMD writes it: the view only as a code, DERIVED on a plain mammogram, no manufacturer, no implant flag."""
+    meaning = {"CC": code("R-10242", "cranio-caudal"), "MLO": code("R-10226", "medio-lateral oblique")}[view]
+    return mammogram(
+        f"{patient}-{number}",
+        PatientID=patient,
+        StudyInstanceUID=f"1.3.6.1.4.1.{int(patient[1])}.{int(patient[3:])}",
+        ViewPosition=None,
+        ViewCodeSequence=Sequence([meaning]),
+        ImageLaterality=side,
+        ImageType=["DERIVED", "PRIMARY"],
+        Rows=2294,
+        Columns=1914,
+        ImagerPixelSpacing=[0.0941, 0.0941],
+        VOILUTFunction="SIGMOID",
+        StudyDate="20100718",
+        PatientAge="044Y",
+    )
+
+
+def cmmd(root: Path) -> None:
+    """Two patients; the second's other breast has no clinical row."""
+    images = [
+        ("D1-0001", "R", "CC"),
+        ("D1-0001", "R", "MLO"),
+        ("D2-0002", "L", "CC"),
+        ("D2-0002", "L", "MLO"),
+        ("D2-0002", "R", "CC"),
+        ("D2-0002", "R", "MLO"),
+    ]
+    for number, (patient, side, view) in enumerate(images):
+        header = cmmd_header(patient, number, side, view)
+        header.Rows, header.Columns, header.ImagerPixelSpacing = 48, 36, [4.0, 4.0]
+        write(root / "CMMD" / patient / "07-18-2010-NA-NA-79377" / "1.000000-NA-70244" / f"1-{number}.dcm", header)
+    (root / "CMMD" / "LICENSE").write_text("CC BY 4.0")
+    clinical = pd.DataFrame(
+        [["D1-0001", "R", 44, 2, "calcification", "Benign", None], ["D2-0002", "L", 50, 2, "mass", "Malignant", "Luminal A"]],
+        columns=["ID1", "LeftRight", "Age", "number", "abnormality", "classification", "subtype"],
+    )
+    clinical.to_excel(root / "CMMD_clinicaldata_revision.xlsx", index=False)

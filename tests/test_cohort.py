@@ -1,0 +1,560 @@
+"""Identity, index, exclusion rules, split and ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+import logging
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import lookalike_trees as trees
+import numpy as np
+import pandas as pd
+import pytest
+from pydicom.sequence import Sequence
+
+from lookalike import config
+from lookalike.cohort import exclude as rules
+from lookalike.cohort.exclude import apply_header_rules, apply_pixel_rules
+from lookalike.cohort.header import normal_age, normal_view, parse_header
+from lookalike.cohort.identity import PHANTOM_KEY, hash_identity, load_key
+from lookalike.cohort.index import INDEX_COLUMNS, build_index
+from lookalike.cohort.ledger import COHORT_COLUMNS, cohort_table, flow_counts, public_ledger, reconcile
+from lookalike.cohort.split import split_patients
+from lookalike.config import Exclude
+from lookalike.errors import LookalikeError
+
+KEY = b"a key of sixteen bytes or more"
+
+
+def index_of(root: Path, *, adapter: str = "dicom", processes: int = 1, maximum_quarantined: float = 1.0) -> pd.DataFrame:
+    return build_index(root, adapter=adapter, table=None, key=KEY, processes=processes, maximum_quarantined=maximum_quarantined)
+
+
+def features_of(decisions: pd.DataFrame, **values: Any) -> pd.DataFrame:
+    """Faultless pixel features of all candidates; lists in `values` replace columns."""
+    ids = decisions.loc[decisions["decision"] == "candidate", "row_id"].to_list()
+    columns = {
+        "problem": "",
+        "breast_fraction": 0.4,
+        "foreign_body_score": 0.1,
+        "foreign_body_kind": "",
+        "text_score": 0.0,
+        "pixel_hash": [f"h{number}" for number in ids],
+        "part": 0,
+        "row": list(range(len(ids))),
+    }
+    return pd.DataFrame({"row_id": ids, **columns, **values})
+
+
+# --- identity
+
+
+def test_hashes_are_keyed_and_of_a_kind() -> None:
+    expected = hmac.new(KEY, b"patient:Jane", hashlib.sha256).hexdigest()[:16]
+    assert hash_identity(KEY, "patient", "Jane") == expected
+    assert len({hash_identity(key, kind, "Jane") for key in (KEY, PHANTOM_KEY) for kind in ("patient", "study", "image")}) == 6
+
+
+def test_key_is_made_once_and_kept_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_key(None, phantoms=True) == PHANTOM_KEY and not (tmp_path / "private").exists()
+    key = load_key(None, phantoms=False)
+    path = tmp_path / "private/identity.key"
+    assert len(key) >= 32 and load_key(None, phantoms=False) == key == path.read_bytes().strip()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and [p.name for p in path.parent.iterdir()] == ["identity.key"]
+
+
+@pytest.mark.parametrize(("content", "complaint"), [(None, "does not exist"), (b"", "0 bytes"), (b"0123456789abcde\n", "15 bytes")])
+def test_bad_keys(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    with pytest.raises(LookalikeError, match=complaint):
+        load_key(tmp_path / "key", phantoms=False)
+
+
+# --- headers
+
+
+def test_views_from_codes_meanings_and_positions() -> None:
+    def view(**tags: Any) -> str:
+        return parse_header(trees.mammogram("a", **tags))["view"]
+
+    for value, scheme, expected in (("R-10226", "SRT", "MLO"), ("399162004", "SCT", "CC"), ("R-10244", "SNM3", "FB"), ("Y-X1770", "99X", "XCCL")):
+        assert view(ViewPosition=None, ViewCodeSequence=Sequence([trees.code(value, "whatever", scheme)])) == expected
+    assert view(ViewPosition="", ViewCodeSequence=Sequence([trees.code("99", "Medio-Lateral Oblique")])) == "MLO"
+    assert view(ViewPosition="OTHER", ViewCodeSequence=Sequence([trees.code("R-10242", "x")])) == "CC"
+    assert view(ViewPosition="MLO", ViewCodeSequence=Sequence([trees.code("R-10242", "x")])) == "MLO"
+    assert view(ViewPosition=None) == ""
+    assert view(ViewCodeSequence=Sequence([trees.code("R-10242", "cc", modifiers=[trees.code("R-102D2", "Cleavage")])])) == "CV"
+    assert [normal_view(text) for text in ("LCC", "R-MLO", "LM", "RLM", "LAT", "latero-medial", "", "SPOT")] == [
+        "CC",
+        "MLO",
+        "LM",
+        "LM",
+        "LAT",
+        "LM",
+        "",
+        "SPOT",
+    ]
+
+
+def test_sides_modifiers_and_ages() -> None:
+    def values(**tags: Any) -> dict[str, Any]:
+        return parse_header(trees.mammogram("a", **tags))
+
+    displaced = trees.code("R-102D5", "Implant Displaced")
+    assert values(ViewModifierCodeSequence=Sequence([displaced]))["view_modifiers"] == "implant displaced"
+    assert values(ViewCodeSequence=Sequence([trees.code("R-10242", "cc", modifiers=[displaced])]))["view_modifiers"] == "implant displaced"
+    assert values(ViewPosition="LCCID", ImageLaterality=None)["view_modifiers"] == "implant displaced"
+    assert (
+        values(ViewPosition="LCCID", ImageLaterality=None)["laterality"] == "L"
+        and values(ViewPosition="LM", ImageLaterality=None)["laterality"] == ""
+    )
+    assert values(ImageLaterality=None, Laterality="L")["laterality"] == "L" and values(ImageLaterality="B")["laterality"] == ""
+    assert values(EstimatedRadiographicMagnificationFactor=1.08)["view_modifiers"] == ""
+    assert values(EstimatedRadiographicMagnificationFactor=1.8)["view_modifiers"] == "magnification"
+    assert values(BreastImplantPresent="YES ")["implant"] == "YES" and values()["implant"] == ""
+    ages = [normal_age(text) for text in ("056Y", "018M", "61.5", "000Y", "999Y", "", "Y", "-3")]
+    assert ages[:3] == [56, 1.5, 61.5] and np.isnan(ages[3:]).all()
+
+
+# --- index
+
+
+def test_index_types_order_and_workers(tmp_path: Path) -> None:
+    for number in range(70):
+        trees.write(tmp_path / f"p{number % 7}/{number}.dcm", trees.mammogram(str(number), PatientID=f"p{number % 7}"))
+    one, three = index_of(tmp_path), index_of(tmp_path, processes=3)
+    pd.testing.assert_frame_equal(one, three)
+    assert list(one.columns) == list(INDEX_COLUMNS) and list(one["path"]) == sorted(one["path"]) and list(one["row_id"]) == list(range(70))
+    buffer = io.BytesIO()
+    one.to_parquet(buffer, index=False)
+    pd.testing.assert_frame_equal(pd.read_parquet(buffer), one)
+    assert one["patient"].nunique() == 7 and one["image"].is_unique and one["spacing_mm"].eq(4).all()
+
+
+def test_every_kind_of_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = trees.write(tmp_path / "good.dcm", trees.mammogram("good"))
+    data = good.read_bytes()
+    for name in ("no_suffix", "1.2.840.113619.35", "upper.IMA", "magic.img"):
+        trees.write(tmp_path / name, trees.mammogram(name))
+    (tmp_path / "garbage.dcm").write_bytes(b"\x00\x01garbage" * 100)
+    (tmp_path / "empty.dcm").write_bytes(b"")
+    (tmp_path / "short.dcm").write_bytes(data[:-700])
+    (tmp_path / "headless.dcm").write_bytes(data[: data.index(b"\xe0\x7f\x10\x00")])
+    (tmp_path / "cut.dcm").write_bytes(data[:400])
+    trees.write(tmp_path / "broken_tag.dcm", trees.mammogram("broken"))
+    broken = (tmp_path / "broken_tag.dcm").read_bytes().replace(b"4.0\\4.0", b"4mm\\4mm")
+    (tmp_path / "broken_tag.dcm").write_bytes(broken)
+    for name in ("LICENSE", "DICOMDIR", "README.txt", "table.csv", ".hidden.dcm", "picture.png", ".git/object"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"side file")
+    (tmp_path / os.fsdecode(b"latin\xe9.dcm")).write_bytes(data)
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    with caplog.at_level(logging.INFO, logger="lookalike"):
+        index = index_of(tmp_path).set_index("path")
+    assert "dicom: 12 image files, 6 other files skipped" in caplog.text
+    assert index.loc[["good.dcm", "no_suffix", "1.2.840.113619.35", "upper.IMA", "magic.img", "broken_tag.dcm"], "readable"].all()
+    assert np.isnan(index.loc["broken_tag.dcm", "spacing_mm"]) and index.loc["broken_tag.dcm", "rows"] == 48
+    assert index.loc[~index["readable"], "problem"].to_dict() == {
+        "cut.dcm": "no Rows or Columns in the header",
+        "empty.dcm": "file is empty",
+        "garbage.dcm": "not a DICOM file (no DICM at byte 128)",
+        "headless.dcm": "no PixelData",
+        "latin?.dcm": "file name is not valid UTF-8",
+        "short.dcm": "PixelData truncated: 1,028 of 1,728 bytes",
+    }
+    assert index["image"].is_unique and (index["patient"] != "").all()
+
+
+def test_pixel_data_shorter_than_the_header_promises(tmp_path: Path) -> None:
+    trees.write(tmp_path / "a.dcm", trees.mammogram("a"))
+    lying = trees.write(tmp_path / "b.dcm", trees.mammogram("b"))
+    data = lying.read_bytes()
+    rows = b"\x28\x00\x10\x00US\x02\x00"
+    assert data.count(rows) == 1
+    lying.write_bytes(data.replace(rows + (48).to_bytes(2, "little"), rows + (480).to_bytes(2, "little")))
+    assert list(index_of(tmp_path)["problem"]) == ["", "PixelData truncated: 1,728 of 17,280 bytes"]
+
+
+def test_same_uid_twice_gives_two_names(tmp_path: Path) -> None:
+    header = trees.mammogram("a")
+    for name in ("1.dcm", "2.dcm"):
+        trees.write(tmp_path / name, header)
+    index = index_of(tmp_path)
+    assert index["image"].is_unique and index["image"][0] == hash_identity(KEY, "image", str(header.SOPInstanceUID))
+
+
+def test_patients_without_a_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trees.write(tmp_path / "a.dcm", trees.mammogram("a", PatientID=None, StudyInstanceUID="1.2.3"))
+    trees.write(tmp_path / "b.dcm", trees.mammogram("b", PatientID="", StudyInstanceUID="1.2.3"))
+    trees.write(tmp_path / "c.dcm", trees.mammogram("c", PatientID=None, StudyInstanceUID=None))
+    index = index_of(tmp_path)
+    assert index["patient"][0] == index["patient"][1] != index["patient"][2] and "3 files name no patient" in caplog.text
+    caplog.clear()
+    for name in "abc":
+        trees.write(tmp_path / f"{name}.dcm", trees.mammogram(name, PatientID="ANONYMOUS"))
+    index_of(tmp_path)
+    assert "all 3 files of 3 studies name the same patient" in caplog.text
+
+
+def test_bad_roots_and_too_many_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(LookalikeError, match="does not exist"):
+        index_of(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(LookalikeError, match=r"No image file was found \(1 other files\)"):
+        index_of(tmp_path)
+    trees.write(tmp_path / "a.dcm", trees.mammogram("a"))
+    (tmp_path / "Jane Doe.dcm").write_bytes(b"garbage")
+    assert len(index_of(tmp_path, maximum_quarantined=0.5)) == 2
+    with pytest.raises(LookalikeError, match=r"1 of 2 files are unreadable, allowed are 49\.0%") as caught:
+        index_of(tmp_path, maximum_quarantined=0.49)
+    assert "1 x not a DICOM file" in str(caught.value) and "Jane" not in str(caught.value)
+
+
+# --- exclusion
+
+
+def test_rules_are_those_of_the_config() -> None:
+    assert tuple(rules.HEADER_RULES) == config.HEADER_RULES and tuple(rules.PIXEL_RULES) == config.PIXEL_RULES
+
+
+TOMO = "1.2.840.10008.5.1.4.1.1.13.1.3"
+
+
+@pytest.mark.parametrize(
+    ("rule", "tags"),
+    [
+        ("", {}),
+        ("", {"ImageType": ["DERIVED", "PRIMARY"]}),
+        ("", {"ImageType": ["ORIGINAL", "PRIMARY", "", "LOW_ENERGY"], "PresentationIntentType": None, "BurnedInAnnotation": "NO"}),
+        ("", {"EstimatedRadiographicMagnificationFactor": 1.07, "PaddleDescription": "18X24", "SeriesDescription": "R MLO image of the breast"}),
+        ("not_mammography", {"Modality": "US", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1"}),
+        ("not_mammography", {"Modality": "SR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.50", "Rows": None, "Columns": None}),
+        ("not_mammography", {"QualityControlImage": "YES"}),
+        ("not_for_presentation", {"PresentationIntentType": "FOR PROCESSING"}),
+        ("not_for_presentation", {"PresentationIntentType": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"}),
+        ("tomosynthesis", {"SOPClassUID": TOMO}),
+        ("tomosynthesis", {"NumberOfFrames": 3}),
+        ("tomosynthesis", {"ImageType": ["ORIGINAL", "PRIMARY", "TOMO_PROJ", "LEFT"]}),
+        ("tomosynthesis", {"SeriesDescription": "R MLO Tomosynthesis Reconstruction"}),
+        ("stereotactic", {"ImageType": ["DERIVED", "PRIMARY", "STEREO", "LEFT"]}),
+        ("stereotactic", {"DetectorMode": "Stereo"}),
+        ("stereotactic", {"PaddleDescription": "BIOPSY 5X5"}),
+        ("spot_or_magnification", {"ViewCodeSequence": Sequence([trees.code("R-10242", "cc", modifiers=[trees.code("R-102D7", "Spot")])])}),
+        ("spot_or_magnification", {"EstimatedRadiographicMagnificationFactor": 1.5}),
+        ("spot_or_magnification", {"PaddleDescription": "10CM MAG"}),
+        ("spot_or_magnification", {"ViewPosition": "SPOT"}),
+        ("specimen", {"ViewPosition": None, "ViewCodeSequence": Sequence([trees.code("G-8310", "tissue specimen from breast")])}),
+        ("specimen", {"SeriesDescription": "Specimen left"}),
+        ("derived", {"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"]}),
+        ("derived", {"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"], "SOPClassUID": TOMO}),
+        ("derived", {"ImageType": ["DERIVED", "PRIMARY", "", "RECOMBINED"]}),
+        ("derived", {"SeriesDescription": "L CC C-View"}),
+        ("implant", {"BreastImplantPresent": "YES"}),
+        ("implant_displaced", {"ViewPosition": "MLOID"}),
+        ("burned_in_tag", {"BurnedInAnnotation": "YES"}),
+        ("view_missing", {"ViewPosition": None}),
+        ("view_not_wanted", {"ViewPosition": "ML"}),
+        ("field_too_small", {"ImagerPixelSpacing": [2.0, 2.0]}),
+        ("field_too_small", {"ImagerPixelSpacing": None}),
+        ("", {"ImagerPixelSpacing": None, "PixelSpacing": [3.0, 3.0]}),
+        ("", {"ImagerPixelSpacing": None, "Rows": 256, "Columns": 256}),
+    ],
+)
+def test_header_rules_one_by_one(tmp_path: Path, rule: str, tags: dict[str, Any]) -> None:
+    """Each made-up header is caught by its rule and by no other: with that rule off it stays."""
+    trees.write(tmp_path / "a.dcm", trees.mammogram("a", **tags))
+    index = index_of(tmp_path)
+    decision = apply_header_rules(index, Exclude()).iloc[0]
+    assert (decision["decision"], decision["rule"]) == (("excluded", rule) if rule else ("candidate", ""))
+    assert bool(decision["detail"]) == bool(rule)
+    if rule and "Rows" not in tags and tags.get("ViewPosition") != "SPOT" and rule != "specimen":
+        others = Exclude(header_rules=tuple(name for name in config.HEADER_RULES if name != rule))
+        assert apply_header_rules(index, others)["decision"].tolist() == ["candidate"]
+
+
+def test_settings_of_header_rules(tmp_path: Path) -> None:
+    trees.write(tmp_path / "a.dcm", trees.mammogram("a", ViewPosition="XCCL", ImagerPixelSpacing=[2.0, 2.0]))
+    index = index_of(tmp_path)
+    assert apply_header_rules(index, Exclude(views=("XCCL",), minimum_field_mm=72.0))["decision"].tolist() == ["candidate"]
+    decision = apply_header_rules(index, Exclude(views=("XCCL",), minimum_field_mm=72.1)).iloc[0]
+    assert decision["detail"] == "field of view is 96 x 72 mm"
+    # The first rule in the order listed gives the reason.
+    assert apply_header_rules(index, Exclude(header_rules=("field_too_small", "view_not_wanted")))["rule"].tolist() == ["field_too_small"]
+
+
+def test_a_duplicate_of_an_excluded_file_is_not_a_duplicate(tmp_path: Path) -> None:
+    uid = "1.2.3.4"
+    trees.write(tmp_path / "1.dcm", trees.mammogram("1", SOPInstanceUID=uid, PresentationIntentType="FOR PROCESSING"))
+    good = trees.write(tmp_path / "2.dcm", trees.mammogram("2", SOPInstanceUID=uid))
+    trees.write(tmp_path / "3.dcm", trees.mammogram("3", SOPInstanceUID=uid))
+    (tmp_path / "0.dcm").write_bytes(good.read_bytes()[:-100])
+    index = index_of(tmp_path)
+    decisions = apply_header_rules(index, Exclude())
+    assert decisions["decision"].tolist() == ["quarantined", "excluded", "candidate", "excluded"]
+    assert decisions["rule"].tolist() == ["unreadable", "not_for_presentation", "", "duplicate_uid"]
+    assert decisions["detail"][3] == f"same SOP Instance UID as image {index['image'][2]}"
+
+
+def test_real_dicom_decisions(real_data: Path) -> None:
+    index = index_of(real_data / "mg-dicom")
+
+    def decide(exclude: Exclude) -> dict[str, tuple[str, str]]:
+        decisions = apply_header_rules(index, exclude)
+        return dict(zip(index["path"], zip(decisions["decision"], decisions["rule"], strict=True), strict=True))
+
+    assert decide(Exclude()) == {
+        "GH133.dcm": ("candidate", ""),
+        "GH1376.dcm": ("quarantined", "unreadable"),
+        "MG1_J2KI.dcm": ("excluded", "not_mammography"),
+        "MG1_JPLY.dcm": ("excluded", "not_mammography"),
+        "MG_Explicit_Little.dcm": ("excluded", "spot_or_magnification"),
+        "OutOfBoundsOverlay.dcm": ("excluded", "stereotactic"),
+    }
+    assert "PixelData truncated: 1,340,284 of 9,287,460 bytes" in index["problem"][1]
+    film = decide(Exclude(header_rules=tuple(name for name in config.HEADER_RULES if name != "not_mammography")))
+    assert film["MG1_J2KI.dcm"] == film["MG1_JPLY.dcm"] == ("candidate", "")
+    assert index.loc[0, ["view", "laterality", "implant", "rows", "columns", "bits_stored"]].tolist() == ["MLO", "R", "NO", 3062, 2394, 12]
+    assert np.isnan(index["age"][0])  # "000Y"
+
+
+def candidates(number: int) -> pd.DataFrame:
+    return pd.DataFrame({"row_id": range(number), "image": [f"i{k}" for k in range(number)], "decision": "candidate", "rule": "", "detail": ""})
+
+
+def test_pixel_rules() -> None:
+    decisions = candidates(8)
+    decisions.loc[1, ["decision", "rule", "detail"]] = ["excluded", "implant", "an implant is present"]
+    features = features_of(
+        decisions,
+        problem=["", "no decoder for JPEG extended", "", "", "", "", ""],
+        breast_fraction=[0.4, np.nan, 0.02, 0.4, 0.4, 0.4, 0.4],
+        foreign_body_score=[0.0, np.nan, 3.0, 1.0, 0.99, 0.0, 0.0],
+        foreign_body_kind=["", "", "clip", "clip", "clip", "", ""],
+        text_score=[0.0, np.nan, 0.0, 0.0, 0.0, 1.0, 0.0],
+        pixel_hash=["a", "", "a", "b", "b", "c", "a"],
+    )
+    final = apply_pixel_rules(decisions, features.sample(frac=1, random_state=0), Exclude())
+    assert final["decision"].tolist() == ["kept", "excluded", "quarantined", "excluded", "excluded", "kept", "excluded", "excluded"]
+    assert final["rule"].tolist() == ["", "implant", "undecodable", "blank", "foreign_body", "", "burned_in_pixels", "duplicate_pixels"]
+    assert final["detail"].tolist()[2:5] == ["no decoder for JPEG extended", "2.0 % of the image is breast", "clip detected (score 1.0)"]
+    assert final["detail"][7] == "same pixels as image i0"
+    without = apply_pixel_rules(decisions, features, Exclude(pixel_rules=()))
+    assert (without["decision"] == "kept").sum() == 6
+    with pytest.raises(LookalikeError, match="1 of 8 files are unreadable or cannot be decoded"):
+        apply_pixel_rules(decisions, features, Exclude(), maximum_quarantined=0.1)
+    nothing = apply_pixel_rules(decisions.iloc[1:2], pd.DataFrame(columns=rules.FEATURE_COLUMNS), Exclude())
+    assert nothing["rule"].tolist() == ["implant"]
+    with pytest.raises(LookalikeError, match="1 of the images missing"):
+        apply_pixel_rules(decisions, features.iloc[1:], Exclude())
+    with pytest.raises(LookalikeError, match="features have 8 rows"):
+        apply_pixel_rules(decisions, pd.concat([features, features.iloc[:1]]), Exclude())
+
+
+# --- ledger
+
+
+def random_cohort(rng: np.random.Generator) -> tuple[pd.DataFrame, Exclude, pd.DataFrame]:
+    """A random index, random rules in random order, and random pixel features."""
+    size = int(rng.integers(1, 60))
+    texts = {name: "" for name, column in INDEX_COLUMNS.items() if column.dtype == "str"}
+    numbers = {"bits_stored": 12, "age": np.nan, "table_row": True}
+    index = pd.DataFrame({**texts, **numbers, "row_id": range(size), "image": [f"i{k}" for k in range(size)]})
+    choices: dict[str, list[Any]] = {
+        "sop_uid": ["", *(f"1.{k}" for k in range(20))],
+        "readable": [True, True, True, False],
+        "modality": ["MG", "MG", "MG", "US"],
+        "intent": ["", "FOR PRESENTATION", "FOR PROCESSING"],
+        "image_type": [r"DERIVED\PRIMARY", "", r"DERIVED\PRIMARY\TOMO", r"DERIVED\PRIMARY\TOMO\GENERATED_2D", r"ORIGINAL\STEREO"],
+        "view": ["CC", "MLO", "MLO", "ML", ""],
+        "view_modifiers": ["", "", "implant displaced|magnification", "implant displaced"],
+        "implant": ["", "NO", "YES"],
+        "burned_in": ["", "NO", "YES"],
+        "rows": [10, 300, 3000],
+        "columns": [200, 300],
+        "frames": [1, 1, 1, 5],
+        "spacing_mm": [np.nan, 0.1, 0.5],
+        "patient": [f"p{k}" for k in range(12)],
+    }
+    for name, values in choices.items():
+        index[name] = [values[k] for k in rng.integers(len(values), size=size)]
+    index["problem"] = index["readable"].map({True: "", False: "file is empty"})
+    header = [name for name in rng.permutation(config.HEADER_RULES) if rng.random() < 0.7]
+    pixel = [name for name in rng.permutation(config.PIXEL_RULES) if rng.random() < 0.7]
+    features = pd.DataFrame(
+        {
+            "row_id": range(size),
+            "problem": [("", "", "", "no decoder")[k] for k in rng.integers(4, size=size)],
+            "breast_fraction": rng.random(size) / 4,
+            "foreign_body_score": rng.random(size) * 1.3,
+            "foreign_body_kind": "clip",
+            "text_score": rng.random(size) * 1.2,
+            "pixel_hash": [f"h{k}" for k in rng.integers(15, size=size)],
+            "part": 0,
+            "row": range(size),
+        }
+    )
+    return index, Exclude(header_rules=tuple(header), pixel_rules=tuple(pixel)), features
+
+
+def naive(index: pd.DataFrame, exclude: Exclude, features: pd.DataFrame) -> list[tuple[str, str]]:
+    """Decisions row by row and rule by rule, the slow way; duplicates by remembering what came this far."""
+    registry = {**rules.HEADER_RULES, **rules.PIXEL_RULES}
+    decided = [("quarantined", "unreadable") if not readable else ("", "") for readable in index["readable"]]
+    for name in (*exclude.header_rules, "undecodable", *exclude.pixel_rules):
+        seen: set[str] = set()
+        for k, (decision, _) in enumerate(decided):
+            if decision:
+                continue
+            if name == "undecodable":
+                decided[k] = ("quarantined", name) if features["problem"][k] else decided[k]
+            elif name in ("duplicate_uid", "duplicate_pixels"):
+                value = index["sop_uid"][k] if name == "duplicate_uid" else features["pixel_hash"][k]
+                if value and value in seen:
+                    decided[k] = ("excluded", name)
+                seen.add(value)
+            else:
+                row = (index if name in rules.HEADER_RULES else features).iloc[[k]]
+                decided[k] = ("excluded", name) if registry[name](row, exclude).iloc[0] else decided[k]
+    return [(decision or "kept", rule) for decision, rule in decided]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_ledger_reconciles_whatever_the_data_and_rules(seed: int) -> None:
+    index, exclude, features = random_cohort(np.random.default_rng(seed))
+    header = apply_header_rules(index, exclude)
+    features = features[(header["decision"] == "candidate").to_numpy()]
+    decisions = apply_pixel_rules(header, features, exclude)
+    assert list(zip(decisions["decision"], decisions["rule"], strict=True)) == naive(index, exclude, features.reindex(index.index))
+    counts = reconcile(index, decisions)
+    flow = flow_counts(decisions, [*exclude.header_rules, *exclude.pixel_rules])
+    assert flow["removed"].sum() == counts["excluded"]
+    if len(flow):
+        assert flow["remaining"].iloc[-1] == counts["kept"] and (-flow["remaining"].diff().iloc[1:] == flow["removed"].iloc[1:]).all()
+        assert flow["remaining"].iloc[0] + flow["removed"].iloc[0] == len(index) - counts["quarantined"]
+    assert len(public_ledger(decisions)) == len(index)
+    splits = split_patients(list(index["patient"]), train=0.6, validation=0.2, seed=1)
+    if counts["kept"]:
+        table = cohort_table(index, decisions, features, splits)
+        assert list(table.columns) == list(COHORT_COLUMNS) and list(table["image"]) == list(index.loc[decisions["decision"] == "kept", "image"])
+        assert (table["split"] == table["patient"].map(splits)).all() and table["row"].tolist() == [int(image[1:]) for image in table["image"]]
+    else:
+        with pytest.raises(LookalikeError, match=str(decisions["rule"].value_counts().index[0])):
+            cohort_table(index, decisions, features, splits)
+
+
+def test_a_ledger_that_does_not_add_up() -> None:
+    decisions = candidates(3).assign(decision="kept")
+    index = decisions[["row_id", "image"]]
+    assert reconcile(index, decisions) == {"indexed": 3, "kept": 3, "excluded": 0, "quarantined": 0}
+    lost = decisions.iloc[:2]
+    undecided = decisions.assign(decision=["kept", "candidate", "kept"])
+    swapped = decisions.assign(image=["i1", "i0", "i2"])
+    unexplained = decisions.assign(decision=["kept", "excluded", "kept"])
+    for wrong in (lost, undecided, swapped, unexplained):
+        with pytest.raises(LookalikeError, match=r"does not add up|no reason"):
+            reconcile(index, wrong)
+    with pytest.raises(LookalikeError, match="`implant`, which is not in force"):
+        flow_counts(decisions.assign(decision="excluded", rule="implant"), ["blank"])
+
+
+def test_an_empty_cohort_says_which_rule_to_switch_off(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        trees.raster(tmp_path / name)
+    index = index_of(tmp_path, adapter="images")
+    header = apply_header_rules(index, Exclude())
+    decisions = apply_pixel_rules(header, features_of(header), Exclude())
+    with pytest.raises(LookalikeError, match=r"`view_missing` removed 2 of 2.*`exclude\.header_rules` without `view_missing`, or give a table"):
+        cohort_table(index, decisions, features_of(header), {})
+
+
+# --- split
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 5, 9, 10, 11, 100, 1775])
+def test_split_has_exact_fractions_and_loses_nobody(number: int) -> None:
+    patients = [f"p{k}" for k in range(number)]
+    splits = split_patients(patients * 2, train=0.8, validation=0.1, seed=3)
+    assert set(splits) == set(patients) and set(splits.values()) <= {"train", "validation", "test"}
+    sizes = pd.Series(splits, dtype=object).value_counts()
+    if number:
+        assert sizes["train"] == max(1, int(0.8 * number + 0.5))
+    assert abs(sizes.get("test", 0) - 0.1 * number) <= 1
+    assert splits == split_patients(patients[::-1], train=0.8, validation=0.1, seed=3)
+    if number > 20:
+        assert splits != split_patients(patients, train=0.8, validation=0.1, seed=4)
+
+
+def test_split_hardly_moves_when_patients_are_added() -> None:
+    patients = [f"p{k}" for k in range(1100)]
+    few = split_patients(patients[:1000], train=0.8, validation=0.1, seed=1)
+    many = split_patients(patients, train=0.8, validation=0.1, seed=1)
+    assert sum(few[patient] != many[patient] for patient in few) < 50  # two cuts, each moved by a binomial fluctuation
+    assert set(split_patients(patients, train=0.0, validation=0.0, seed=1).values()) == {"test"}
+    assert set(split_patients(["p"], train=0.2, validation=0.2, seed=1).values()) == {"train"}
+
+
+# --- identity leaves nothing behind
+
+CANARY = "CANARY"
+IDENTIFYING = {
+    "PatientName": "CANARY^NAME",
+    "PatientID": "CANARY-ID",
+    "OtherPatientIDs": "CANARY-OTHER",
+    "PatientBirthDate": "19330117",
+    "PatientAddress": "CANARY street",
+    "PatientTelephoneNumbers": "CANARY 01",
+    "AccessionNumber": "CANARY-ACC",
+    "InstitutionName": "CANARY hospital",
+    "InstitutionAddress": "CANARY road",
+    "ReferringPhysicianName": "CANARY^REF",
+    "OperatorsName": "CANARY^OP",
+    "PhysiciansOfRecord": "CANARY^REC",
+    "StudyID": "CANARY-ST",
+    "StudyDate": "19330118",
+    "StudyDescription": "CANARY study",
+    "StationName": "CANARY-STAT",
+    "DeviceSerialNumber": "CANARY-DEV",
+    "ImageComments": "CANARY comment",
+    "RequestedProcedureDescription": "CANARY procedure",
+}
+
+
+def test_identity_stays_in_the_private_index(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = tmp_path / "tree"
+    series = "CANARY tomosynthesis reconstruction"
+    for number, tags in enumerate(
+        [{}, {"SeriesDescription": "CANARY spot"}, {"SeriesDescription": series}, {"ViewPosition": None}, {"Modality": "CT", "SOPClassUID": "1.2.9"}]
+    ):
+        header = trees.mammogram(str(number), **IDENTIFYING, StudyInstanceUID=f"1.2.33331.{number}", SOPInstanceUID=f"1.2.33332.{number}", **tags)
+        trees.write(root / "CANARY_Jane" / f"CANARY_{number}.dcm", header)
+    good = (root / "CANARY_Jane/CANARY_0.dcm").read_bytes()
+    (root / "CANARY_Jane/CANARY_copy.dcm").write_bytes(good)
+    (root / "CANARY_Jane/CANARY_short.dcm").write_bytes(good[:-99])
+    (root / "CANARY_Jane/CANARY_locked").symlink_to(tmp_path / "CANARY_gone.dcm")
+    (root / "CANARY_Jane/CANARY_garbage.dcm").write_bytes(b"CANARY" * 99)
+    with caplog.at_level(logging.DEBUG):
+        index = index_of(root)
+        header = apply_header_rules(index, Exclude())
+        features = features_of(header)
+        decisions = apply_pixel_rules(header, features, Exclude())
+        splits = split_patients(list(index["patient"]), train=0.8, validation=0.1, seed=1)
+        public = [public_ledger(decisions), cohort_table(index, decisions, features, splits), flow_counts(decisions, config.HEADER_RULES)]
+    reasons = ["", "spot_or_magnification", "tomosynthesis", "view_missing", "not_mammography", "duplicate_uid"]
+    assert decisions["rule"].tolist() == [*reasons, "unreadable", "unreadable", "unreadable"]
+    secrets = [CANARY, "1933", "33331", "33332", "Jane"]
+    written = "".join(table.to_csv() for table in public) + caplog.text
+    for table in public:
+        buffer = io.BytesIO()
+        table.to_parquet(buffer)
+        written += buffer.getvalue().decode("latin-1")
+    assert not [secret for secret in secrets if secret.lower() in written.lower()]
+    # Even the private table holds names and dates in no column; paths, UIDs and free text are what it is private for.
+    rest = index.drop(columns=["path", "sop_uid", "series_description"]).to_csv()
+    assert not [secret for secret in secrets if secret.lower() in rest.lower()]

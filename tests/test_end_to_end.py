@@ -1,0 +1,136 @@
+"""One finished tiny run, looked at from outside: is everything there, does it add up, does it leak, does it survive a kill."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pydicom
+import pytest
+import yaml
+from conftest import TINY, snakemake
+
+from lookalike.files import sha256
+
+COHORT = "results/cohorts/mammography"
+ITEMS = ("table1", "table2", "figure1", "figure2", "figure3", "figure5", "figure6", "spectrum")
+
+pytestmark = pytest.mark.slow
+
+
+def test_every_item_is_there_with_its_provenance(finished_run: Path) -> None:
+    folder = finished_run / "results/korkinof2021/progan"
+    for item in ITEMS:
+        suffixes = ("csv", "tex", "html", "md") if item.startswith("table") else ("png", "pdf", "source.csv")
+        for suffix in suffixes:
+            assert (folder / f"{item}.{suffix}").stat().st_size > 100, f"{item}.{suffix}"
+    page = (finished_run / "results/index.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "") and "<script" not in page
+    record = json.loads((folder / "table1.html.provenance.json").read_text())
+    assert record["rule"] == "tabulate_pair_mi" and record["task"]["pair_mi"]["definition"] == "density_nmi" and "simulated" in record["note"]
+
+
+def test_demo_values_are_labelled_and_never_comparable(finished_run: Path) -> None:
+    comparison = pd.read_csv(finished_run / "results/comparison.csv", comment="#")
+    assert set(comparison["status"]) == {"not comparable"}
+    for path in (finished_run / "results/korkinof2021/progan").glob("*.csv"):
+        assert "imulated" in path.read_text(), path.name
+
+
+def test_ledger_reconciles_with_planted_truth(finished_run: Path) -> None:
+    ledger = pd.read_csv(finished_run / COHORT / "exclusions.csv", keep_default_na=False)
+    truth = pd.read_csv(finished_run / "results/phantoms/mammography/truth.csv", keep_default_na=False)
+    cohort = pd.read_parquet(finished_run / COHORT / "cohort.parquet")
+    counts = ledger["decision"].value_counts()
+    assert len(ledger) == len(truth) == counts.sum() and set(counts.index) == {"kept", "excluded", "quarantined"}
+    assert counts["kept"] == len(cohort)
+    assert (ledger.loc[ledger["decision"] != "kept", ["rule", "detail"]] != "").all(axis=None)
+    # Decisions that need no judgement on pixels must equal the planted ones.
+    index = pd.read_parquet(finished_run / COHORT / "private/index.parquet")
+    both = index[["path"]].assign(decision=ledger["decision"], rule=ledger["rule"]).merge(truth, on="path")
+    headers = both[~both["expected_rule"].isin(["foreign_body", "burned_in_pixels", ""])]
+    wrong = headers[(headers["decision"] != headers["expected_decision"]) | (headers["rule"] != headers["expected_rule"])]
+    assert wrong.empty, wrong[["planted", "decision", "rule", "expected_rule"]]
+    assert cohort.groupby("patient")["split"].nunique().max() == 1
+
+
+def _everything_written(folder: Path) -> dict[str, str]:
+    """All text in every result, tables and archives unpacked, by path; without phantoms and the private table."""
+    found = {}
+    for path in (folder / "results").rglob("*"):
+        relative = path.relative_to(folder).as_posix()
+        if not path.is_file() or "/private/" in relative or relative.startswith("results/phantoms/"):
+            continue
+        if path.suffix == ".parquet":
+            found[relative] = pd.read_parquet(path).to_csv() + path.read_bytes().decode("latin-1")
+        elif path.suffix == ".npz":
+            found[relative] = "".join(zipfile.ZipFile(path).read(name).decode("latin-1") for name in zipfile.ZipFile(path).namelist())
+        else:
+            found[relative] = path.read_bytes().decode("latin-1")
+    return found
+
+
+def test_no_identity_leaves_the_private_table(finished_run: Path) -> None:
+    canaries: set[str] = set()
+    for path in sorted((finished_run / "results/phantoms/mammography/dicom").rglob("*.dcm"))[:60]:
+        canaries.add(path.stem)
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+        except Exception:
+            continue
+        for word in ("PatientName", "PatientID", "AccessionNumber", "InstitutionName", "SOPInstanceUID", "StudyInstanceUID", "PatientBirthDate"):
+            canaries.add(str(header.get(word, "")))
+    canaries = {canary for canary in canaries if len(canary) >= 6}
+    assert len(canaries) > 100
+    leaks = {(canary, place) for place, text in _everything_written(finished_run).items() for canary in canaries if canary in text}
+    assert not leaks, sorted(leaks)[:5]
+    private = (finished_run / COHORT / "private/index.parquet").read_bytes()
+    assert private  # the one place that may hold paths and UIDs
+
+
+def test_training_killed_through_the_workflow_ends_in_the_same_bytes(finished_run: Path, tmp_path: Path) -> None:
+    stages = yaml.safe_load((finished_run / TINY).read_text())["generators"]["progan"]["stages"]
+    stages[2] |= {"stable_kimg": 6.4}
+    overlay = {"generators": {"progan": {"stages": stages}}}
+    target = "results/generators/progan/stage_2/weights.safetensors"
+    digests = []
+    for name, kill in (("undisturbed", False), ("killed", True)):
+        folder = tmp_path / name
+        shutil.copytree(finished_run, folder, symlinks=True)
+        (folder / "long.yaml").write_text(yaml.safe_dump(overlay))
+        arguments = ("--cores", "2", "--configfile", TINY, "long.yaml", "--", target)
+        if kill:
+            _kill_training_once(folder, arguments)
+        run = snakemake(folder, *arguments)
+        assert run.returncode == 0, run.stdout[-3000:]
+        if kill:
+            assert "goes on at" in (folder / "logs/train_stage/progan_2.log").read_text()
+        digests.append(sha256(folder / target))
+    assert digests[0] == digests[1]
+
+
+def _kill_training_once(folder: Path, arguments: tuple[str, ...]) -> None:
+    """Start the workflow, wait until the training has saved a state, and at a random moment after that kill -9 the workflow and the training."""
+    workflow = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = folder / "state/progan/stage_2/state.pt"
+    deadline = time.monotonic() + 120
+    while not state.exists():
+        assert workflow.poll() is None and time.monotonic() < deadline, "the training saved no state"
+        time.sleep(0.02)
+    time.sleep(random.uniform(0, 1.5))
+    family = psutil.Process(workflow.pid).children(recursive=True)
+    for process in (*family, workflow):
+        process.kill()
+    psutil.wait_procs(family, timeout=10)
+    workflow.wait()
+    assert not (folder / "results/generators/progan/stage_2/weights.json").exists() or state.exists()
+    unlock = snakemake(folder, "--unlock", *arguments)
+    assert unlock.returncode == 0, unlock.stdout

@@ -1,0 +1,124 @@
+"""Ross's estimator against the printed rows of K21's Table 2, scikit-learn, closed forms and brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import digamma
+from scipy.stats import norm
+from sklearn.feature_selection import mutual_info_classif
+
+from lookalike.measures.label_mi import digamma_constant, inverse_digamma, label_mi
+from lookalike.statistics import disjoint_halves, percentile_interval
+
+
+def brute_force_counts(real: np.ndarray, synthetic: np.ndarray, k: int) -> np.ndarray:
+    points = np.concatenate([real, synthetic]).reshape(len(real) + len(synthetic), -1)
+    points = (points - points.mean(axis=0)) / points.std(axis=0)
+    labels = np.arange(len(points)) < len(real)
+    counts = []
+    for i in range(len(points)):
+        distances = np.sqrt(np.sum((points - points[i]) ** 2, axis=1))
+        distances[i] = np.inf
+        reach = np.sort(distances[labels == labels[i]])[k - 1]
+        counts.append(np.count_nonzero(distances <= reach + 1e-12))
+    return np.array(counts)
+
+
+def test_neighbours_of_table_2_follow_from_its_mi() -> None:
+    """K21, Table 2: the second row is the first one, through the digamma identity at 1000 images a class."""
+    constant = digamma_constant(1000, 1000, neighbours=3)
+    neighbours = [inverse_digamma(constant - mi) for mi in (0.01772, 0.04087, 0.04096, 0.01138, 0.0)]
+    assert [round(value, 2) for value in neighbours] == [5.44, 5.32, 5.32, 5.47, 5.53]
+
+
+@pytest.mark.parametrize("x", [1e-3, 0.1, 1.0, 1.46, 5.5, 1e4])
+def test_inverse_digamma(x: float) -> None:
+    assert inverse_digamma(float(digamma(x))) == pytest.approx(x, rel=1e-9)
+
+
+@pytest.mark.parametrize(("real", "synthetic", "shift"), [(400, 400, 1.0), (300, 500, 0.5), (250, 90, 2.0)])
+def test_equals_scikit_learn_without_ties(real: int, synthetic: int, shift: float) -> None:
+    generator = np.random.default_rng(5)
+    a, b = generator.normal(size=real), generator.normal(shift, 1, synthetic)
+    labels = np.repeat([0, 1], [real, synthetic])
+    theirs = mutual_info_classif(np.concatenate([a, b])[:, None], labels, discrete_features=False, n_neighbors=3, random_state=0)[0]
+    assert label_mi(a, b).mi == pytest.approx(theirs, abs=1e-7)
+
+
+@pytest.mark.parametrize("decimals", [1, 8])
+@pytest.mark.parametrize("columns", [0, 2])
+def test_counts_equal_brute_force_with_and_without_ties(decimals: int, columns: int) -> None:
+    generator = np.random.default_rng(6)
+    shape = (columns,) if columns else ()
+    real, synthetic = np.round(generator.normal(size=(70, *shape)), decimals), np.round(generator.normal(0.5, 1, (90, *shape)), decimals)
+    counts = brute_force_counts(real, synthetic, 3)
+    estimate = label_mi(real, synthetic, neighbours=3)
+    assert estimate.neighbours_arithmetic == counts.mean()
+    assert estimate.mi_unclipped == pytest.approx(digamma_constant(70, 90) - digamma(counts).mean(), abs=1e-12)
+
+
+def test_ties_and_order_change_nothing() -> None:
+    generator = np.random.default_rng(7)
+    real, synthetic = np.round(generator.normal(size=200), 1), np.round(generator.normal(size=200), 1)
+    first = label_mi(real, synthetic, permutations=20, seed=1)
+    again = label_mi(generator.permutation(real), generator.permutation(synthetic), permutations=20, seed=1)
+    assert (first.mi_unclipped, first.neighbours_arithmetic) == (again.mi_unclipped, again.neighbours_arithmetic)
+    # a scale and an offset that round every value anew leave ties tied
+    scaled = label_mi(real * 1e-3 + 0.7, synthetic * 1e-3 + 0.7)
+    assert scaled.neighbours_arithmetic == first.neighbours_arithmetic
+
+
+def test_more_than_k_equal_values_count_one_another() -> None:
+    """Ten real and six synthetic points at 0: d = 0 and m = 15 for each; the others are far away and know only each other."""
+    real, synthetic = np.zeros(10), np.concatenate([np.zeros(6), 100 + np.arange(4.0) * 1e-3])
+    expected = digamma_constant(10, 10) - (16 * digamma(15) + 4 * digamma(3)) / 20
+    assert label_mi(real, synthetic).mi_unclipped == pytest.approx(expected, abs=1e-12)
+
+
+def test_true_mi_of_shifted_normals() -> None:
+    """N(0,1) against N(1,1): .11142 nats."""
+
+    def integrand(x: float) -> float:
+        p, q = norm.pdf(x), norm.pdf(x - 1)
+        mixture = (p + q) / 2
+        return 0.5 * p * np.log(p / mixture) + 0.5 * q * np.log(q / mixture)
+
+    truth = quad(integrand, -12, 13)[0]
+    assert truth == pytest.approx(0.11142, abs=1e-5)
+    estimates = [label_mi(g.normal(size=2000), g.normal(1, 1, 2000)).mi for g in map(np.random.default_rng, range(10))]
+    assert np.mean(estimates) == pytest.approx(truth, abs=0.01)
+
+
+def test_bounds() -> None:
+    generator = np.random.default_rng(8)
+    apart = label_mi(generator.normal(size=500), generator.normal(1000, 1, 500), permutations=50)
+    assert apart.mi == pytest.approx(np.log(2), abs=2e-3) and apart.p == 1 / 51 and apart.neighbours_digamma == pytest.approx(3, abs=0.01)
+    null = [label_mi(generator.normal(size=500), generator.normal(size=500)) for _ in range(40)]
+    assert abs(np.mean([estimate.mi_unclipped for estimate in null])) < 0.01 and min(estimate.mi for estimate in null) == 0.0
+    assert np.mean([estimate.neighbours_arithmetic for estimate in null]) == pytest.approx(6, abs=0.05)
+
+
+def test_permutation_p_is_uniform_under_the_null() -> None:
+    generator = np.random.default_rng(9)
+    values = [label_mi(generator.normal(size=60), generator.normal(size=80), permutations=99, seed=i).p for i in range(100)]
+    assert 0.4 < np.mean(values) < 0.6 and np.mean(np.array(values) <= 0.1) < 0.2
+
+
+def test_too_few_points_or_missing_values_are_nan() -> None:
+    assert np.isnan(label_mi(np.arange(3.0), np.arange(9.0)).mi)
+    assert np.isnan(label_mi(np.array([1.0, 2, 3, 4, np.nan]), np.arange(9.0)).mi_unclipped)
+
+
+def test_half_samples_have_the_spread_of_the_estimate() -> None:
+    """Why intervals come from halves: their spread is the sampling spread, where the bootstrap's repeated points are taken for structure."""
+    n = 300
+    truth = np.std([label_mi(g.normal(size=n), g.normal(0.7, 1, n)).mi_unclipped for g in map(np.random.default_rng, range(150))])
+    widths = []
+    for seed in range(12):
+        generator = np.random.default_rng([1, seed])
+        real, synthetic = generator.normal(size=n), generator.normal(0.7, 1, n)
+        halves = zip(disjoint_halves(np.arange(n), draws=100, seed=2 * seed), disjoint_halves(np.arange(n), draws=100, seed=2 * seed + 1), strict=True)
+        widths.append(np.diff(percentile_interval([label_mi(real[a], synthetic[b]).mi_unclipped for a, b in halves]))[0])
+    assert np.mean(widths) / 3.92 == pytest.approx(truth, rel=0.25)

@@ -1,0 +1,111 @@
+"""Real files through the workflow. Skipped where LOOKALIKE_REAL_DATA is unset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+import yaml
+from conftest import copy_repository, snakemake
+from PIL import Image
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from lookalike.pixels.store import ImageStore
+
+pytestmark = pytest.mark.slow
+
+
+def mias_table(folder: Path) -> pd.DataFrame:
+    """The table that the `images` adapter needs for mini-MIAS: all views MLO, two breasts a patient, even numbers left, one row an image."""
+    labels = pd.read_csv(folder / "labels.csv", keep_default_na=False).drop_duplicates("Name")
+    number = labels["Name"].str[3:].astype(int)
+    return pd.DataFrame(
+        {
+            "path": labels["Name"],
+            "patient": [f"p{(k + 1) // 2:03d}" for k in number],
+            "view": "MLO",
+            "laterality": np.where(number % 2 == 0, "L", "R"),
+            "label": labels["Type"].map({"B": "benign", "M": "malignant"}).fillna("normal"),
+        }
+    )
+
+
+def wrap_as_dicom(image: Path, row: pd.Series, target: Path) -> None:
+    """One raster as a For Presentation mammogram, 8 bit, without a window."""
+    pixels = np.asarray(Image.open(image).convert("L"))
+    header = pydicom.Dataset()
+    header.file_meta = pydicom.dataset.FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+    header.SOPInstanceUID = generate_uid(entropy_srcs=[image.stem])
+    header.StudyInstanceUID = generate_uid(entropy_srcs=[row["patient"]])
+    header.Modality, header.PresentationIntentType, header.ImageType = "MG", "FOR PRESENTATION", ["DERIVED", "PRIMARY"]
+    header.PatientID, header.ViewPosition, header.ImageLaterality = row["patient"], row["view"], row["laterality"]
+    header.PhotometricInterpretation, header.SamplesPerPixel, header.PixelRepresentation = "MONOCHROME2", 1, 0
+    header.Rows, header.Columns = pixels.shape
+    header.BitsAllocated = header.BitsStored = 8
+    header.HighBit = 7
+    header.PixelData = pixels.tobytes()
+    header["PixelData"].VR = "OB"
+    header.save_as(target, enforce_file_format=True)
+
+
+def run_cohort(folder: Path, overlay: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Run the workflow up to the cohort; returns ledger and private index."""
+    (folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+    run = snakemake(folder, "--cores", "2", "--configfile", "overlay.yaml", "--", "results/cohorts/mammography/flow.png")
+    assert run.returncode == 0, run.stdout[-4000:]
+    cohort = folder / "results/cohorts/mammography"
+    return pd.read_csv(cohort / "exclusions.csv", keep_default_na=False), pd.read_parquet(cohort / "private/index.parquet")
+
+
+def test_real_dicom_decisions(real_data: Path, tmp_path: Path) -> None:
+    folder = copy_repository(tmp_path / "clone")
+    source = {"root": str(real_data / "mg-dicom"), "maximum_quarantined": 0.9}
+    ledger, index = run_cohort(folder, {"cohorts": {"mammography": {"source": source, "parts": 1}}})
+    decisions = dict(zip(index["path"], zip(ledger["decision"], ledger["rule"], strict=True), strict=True))
+    assert decisions == {
+        "GH133.dcm": ("kept", ""),
+        "OutOfBoundsOverlay.dcm": ("excluded", "stereotactic"),
+        "GH1376.dcm": ("quarantined", "unreadable"),
+        "MG_Explicit_Little.dcm": ("excluded", decisions["MG_Explicit_Little.dcm"][1]),
+        "MG1_J2KI.dcm": ("excluded", "not_mammography"),
+        "MG1_JPLY.dcm": ("excluded", "not_mammography"),
+    }
+
+
+def test_real_film_is_readable_or_quarantined_when_let_in(real_data: Path, tmp_path: Path) -> None:
+    folder = copy_repository(tmp_path / "clone")
+    source = {"root": str(real_data / "mg-dicom"), "maximum_quarantined": 0.9}
+    cohort = {"source": source, "parts": 1, "exclude": {"header_rules": ["stereotactic"], "pixel_rules": []}}
+    ledger, index = run_cohort(folder, {"cohorts": {"mammography": cohort}})
+    decisions = dict(zip(index["path"], ledger["decision"], strict=True))
+    assert decisions["MG1_J2KI.dcm"] == "kept" and decisions["MG1_JPLY.dcm"] == "quarantined" and decisions["GH1376.dcm"] == "quarantined"
+
+
+def test_mini_mias_gives_the_same_pixels_as_raster_and_as_dicom(real_data: Path, tmp_path: Path) -> None:
+    mias = real_data / "mini-mias"
+    table = mias_table(mias).head(16)
+    rasters, dicoms = tmp_path / "rasters", tmp_path / "dicoms"
+    rasters.mkdir()
+    dicoms.mkdir()
+    for _, row in table.iterrows():
+        source = next((mias / "images").glob(f"{row['path']}.*"))
+        (rasters / source.name).write_bytes(source.read_bytes())
+        wrap_as_dicom(source, row, dicoms / f"{row['path']}.dcm")
+    table.to_csv(tmp_path / "table.csv", index=False)
+    levels = []
+    for adapter, root in (("images", rasters), ("dicom", dicoms)):
+        folder = copy_repository(tmp_path / adapter)
+        source = {"root": str(root), "adapter": adapter, "table": str(tmp_path / "table.csv") if adapter == "images" else None}
+        cohort = {"source": source, "pixels": {"background": "zero"}, "parts": 1, "exclude": {"pixel_rules": []}}
+        ledger, _ = run_cohort(folder, {"cohorts": {"mammography": cohort}})
+        assert (ledger["decision"] == "kept").all(), ledger
+        kept = pd.read_parquet(folder / "results/cohorts/mammography/cohort.parquet")
+        assert list(kept["label" if adapter == "images" else "view"]) == list(table["label" if adapter == "images" else "view"])
+        levels.append(ImageStore(kept, [folder / "results/stores/mammography/part-000.zarr"]).level(4)[:])
+    np.testing.assert_array_equal(levels[0], levels[1])
+    assert levels[0].mean() > 10

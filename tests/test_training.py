@@ -1,0 +1,379 @@
+"""Training: schedule against the reference's formula, penalties against closed forms and finite differences, data order, and, with real processes that are
+really killed, the promise that interruptions change nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import lookalike
+from lookalike import config
+from lookalike.errors import LookalikeError
+from lookalike.generators.layers import downsample, upsample
+from lookalike.generators.progan import Discriminator
+from lookalike.training import data
+from lookalike.training.data import fade_reals, image_order, real_batches, to_device
+from lookalike.training.loop import train_stage
+from lookalike.training.losses import discriminator_loss, generator_loss
+from lookalike.training.schedule import schedule_of
+from lookalike.training.state import load_networks, load_state, save_state
+from lookalike.training.step import Step, build_networks
+
+BASE = (3, 2)
+
+
+def settings(**changes: Any) -> config.Generator:
+    """A generator that trains in seconds: two stages, 3x2 and 6x4."""
+    stages = [{"channels": 8, "stable_kimg": 1.2, "batch": 8}, {"channels": 6, "fade_kimg": 0.8, "stable_kimg": 3.2, "batch": 8}]
+    values: dict[str, Any] = {"cohort": "c", "latent": 6, "stages": stages, "device": "cpu", "seed": 3}
+    return config.Generator(**{**values, **changes})
+
+
+def pictures(stage: int, n: int = 50) -> np.ndarray:
+    """Random uint8 images of a stage."""
+    return np.random.default_rng(8).integers(0, 256, (n, BASE[0] << stage, BASE[1] << stage), dtype=np.uint8)
+
+
+def train(folder: Path, *, stage: int = 0, digest: str = "d" * 16, **changes: Any) -> Path:
+    """Train a stage into a folder; stage 1 starts from stage 0 of the same folder."""
+    output = folder / f"stage{stage}.safetensors"
+    train_stage(
+        generator=settings(**changes),
+        stage=stage,
+        base=BASE,
+        images=pictures(stage),
+        previous=folder / "stage0.safetensors" if stage else None,
+        output=output,
+        digest=digest,
+        state_folder=folder / f"state{stage}",
+        statistics=folder / f"stage{stage}.jsonl",
+        threads=1,
+    )
+    return output
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both stages, trained without interruption."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for stage in (0, 1):
+        train(folder, stage=stage)
+    return folder
+
+
+# Schedule
+
+
+def test_alpha_follows_the_level_of_detail_of_the_reference() -> None:
+    # PG's clock runs through all stages: 600 kimg stable, then 600 of fade to the next size, and so on; its lod falls from 8 to 0.
+    batches = (128, 128, 128, 64, 32, 16, 8, 4, 4)
+    generator = config.Generator(cohort="c", stages=[config.Stage(channels=16, batch=batch) for batch in batches])
+    for stage in range(9):
+        schedule = schedule_of(generator, stage)
+        start = 0 if stage == 0 else 600_000 + 1_200_000 * (stage - 1)
+        assert 0 <= schedule.total - (600_000 if stage == 0 else 1_200_000) < schedule.batch
+        resets = []
+        steps = range(0, schedule.total, schedule.batch)
+        middle = 600_000 // schedule.batch
+        for nimg in [*steps[:middle:100], *steps[middle - 10 : middle + 10], *steps[middle + 10 :: 100]]:
+            kimg = (start + nimg) / 1000
+            lod = max(8 - kimg // 1200 - max(kimg % 1200 - 600, 0) / 600, 0)
+            assert schedule.alpha(nimg) == pytest.approx(1 - lod % 1 if nimg or stage == 0 else 0, abs=1e-9)
+            if schedule.resets_optimisers(nimg):
+                resets.append(nimg)
+        assert len(resets) == (stage > 0)
+        assert all(600_000 <= nimg < 600_000 + schedule.batch for nimg in resets)
+
+
+def test_stages_last_whole_steps_and_averages_have_half_lives() -> None:
+    generator = settings(
+        ema_kimg=2.0, stages=[config.Stage(channels=8, batch=7, stable_kimg=0.1, fade_kimg=5), config.Stage(channels=8, batch=50, fade_kimg=0)]
+    )
+    first, second = schedule_of(generator, 0), schedule_of(generator, 1)
+    assert first.total == 105
+    assert first.alpha(0) == second.alpha(0) == 1
+    assert first.ema_decay ** (2000 / 7) == pytest.approx(0.5)
+    assert second.ema_decay ** (2000 / 50) == pytest.approx(0.5)
+    assert schedule_of(settings(), 0).ema_decay == 0.999
+
+
+# Losses
+
+
+def test_losses_of_a_linear_critic_have_their_closed_forms() -> None:
+    w = torch.randn(12, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    real, fake = torch.randn(2, 5, 1, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    mix = torch.rand(5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+
+    def critic(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1) @ w
+
+    v, r, f = w.detach(), real.flatten(1), fake.flatten(1)
+    loss = config.Loss(kind="wgan_gp", gradient_penalty=7, drift=0.1)
+    terms = discriminator_loss(critic, real, fake, mix, loss=loss)
+    assert terms.penalty.item() == pytest.approx((v.norm().item() - 1) ** 2)
+    assert terms.total.item() == pytest.approx(((f - r) @ v).mean().item() + 7 * (v.norm().item() - 1) ** 2 + 0.1 * (r @ v).square().mean().item())
+    (gradient,) = torch.autograd.grad(terms.total, w)
+    expected = (f - r).mean(0) + 14 * (v.norm() - 1) * v / v.norm() + 0.2 * (r.T @ (r @ v)) / 5
+    torch.testing.assert_close(gradient, expected)
+    assert generator_loss(critic, real, fake, loss=loss).item() == pytest.approx(-(f @ v).mean().item())
+
+    loss = config.Loss(kind="relativistic", gamma=3)
+    terms = discriminator_loss(critic, real, fake, mix, loss=loss)
+    assert terms.penalty.item() == pytest.approx(2 * v.square().sum().item())
+    pairing = torch.log1p(torch.exp((f - r) @ v)).mean().item()
+    assert terms.total.item() == pytest.approx(pairing + 1.5 * terms.penalty.item())
+    (gradient,) = torch.autograd.grad(terms.total, w)
+    torch.testing.assert_close(gradient, (torch.sigmoid((f - r) @ v)[:, None] * (f - r)).mean(0) + 6 * v)
+    assert generator_loss(critic, real, fake, loss=loss).item() == pytest.approx(torch.log1p(torch.exp((r - f) @ v)).mean().item())
+
+
+@pytest.mark.parametrize("kind", ["wgan_gp", "relativistic"])
+def test_gradients_of_the_losses_equal_finite_differences(kind: Any) -> None:
+    network = Discriminator(base=BASE, channels=(5, 4), group=4, seed=2).double()
+    real, fake = torch.randn(2, 8, 1, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    mix = torch.linspace(0, 1, 8, dtype=torch.float64)
+
+    def total() -> torch.Tensor:
+        return discriminator_loss(lambda x: network(x, 0.6), real, fake, mix, loss=config.Loss(kind=kind)).total
+
+    total().backward()
+    rng = np.random.default_rng(1)
+    for name, parameter in network.named_parameters():
+        index = tuple(int(rng.integers(size)) for size in parameter.shape)
+        values = []
+        for step in (1e-6, -2e-6):
+            with torch.no_grad():
+                parameter[index] += step
+            values.append(total().item())
+        with torch.no_grad():
+            parameter[index] += 1e-6
+        assert parameter.grad is not None
+        assert parameter.grad[index].item() == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-4, abs=1e-6), name
+
+
+# Data
+
+
+def test_every_epoch_shows_every_image_once_however_it_is_cut() -> None:
+    whole = image_order(10, nimg=0, batch=60, seed=1, stage=2)
+    for epoch in range(6):
+        assert sorted(whole[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    assert len({tuple(whole[10 * epoch : 10 * epoch + 10]) for epoch in range(6)}) == 6
+    pieces = [image_order(10, nimg=nimg, batch=4, seed=1, stage=2) for nimg in range(0, 60, 4)]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    assert not np.array_equal(image_order(10, nimg=0, batch=60, seed=1, stage=1), whole)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_batches_read_ahead_are_those_held_in_memory(monkeypatch: pytest.MonkeyPatch, mirror: bool) -> None:
+    images = pictures(1)
+    wanted: dict[str, Any] = {"total": 160, "batch": 16, "seed": 1, "stage": 1, "mirror": mirror}
+    held = list(real_batches(images, start=0, **wanted))
+    monkeypatch.setattr(data, "MEMORY_LIMIT", 0)
+    read = list(real_batches(images, start=0, **wanted))
+    np.testing.assert_array_equal(held, read)
+    np.testing.assert_array_equal(list(real_batches(images, start=96, **wanted)), held[6:])
+    order = image_order(50, nimg=0, batch=160, seed=1, stage=1).reshape(10, 16)
+    same = (np.array(held) == images[order]).all((2, 3))
+    flipped = (np.array(held) == images[order][..., ::-1]).all((2, 3))
+    assert (same | flipped).all()
+    assert 50 < flipped.sum() < 110 if mirror else not flipped.any()
+    np.testing.assert_array_equal(images, pictures(1))  # the store is not changed by mirroring
+
+
+def test_reading_errors_reach_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        shape = (50, 6, 4)
+
+        def __len__(self) -> int:
+            return 50
+
+        def __getitem__(self, index: np.ndarray) -> np.ndarray:
+            if len(index) > 1:
+                raise OSError("no such chunk")
+            return pictures(1)[index]
+
+    monkeypatch.setattr(data, "MEMORY_LIMIT", 0)
+    with pytest.raises(OSError, match="no such chunk"):
+        list(real_batches(Broken(), start=0, total=160, batch=16, seed=1, stage=1, mirror=False))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_stored_pixels_become_minus_one_to_one(dtype: type) -> None:
+    maximum = np.iinfo(dtype).max
+    pixels = to_device(np.array([[[0, maximum]]], dtype=dtype), torch.device("cpu"))
+    assert pixels.shape == (1, 1, 1, 2)
+    assert pixels.tolist() == [[[[-1, 1]]]]
+
+
+def test_reals_fade_from_blocks_to_themselves() -> None:
+    images = torch.randn(2, 1, 6, 4)
+    assert torch.equal(fade_reals(images, 1.0), images)
+    assert torch.equal(fade_reals(images, 0.0), upsample(downsample(images)))
+    torch.testing.assert_close(fade_reals(images, 0.25), 0.25 * images + 0.75 * upsample(downsample(images)))
+
+
+# Step
+
+
+def test_the_average_follows_the_generator_without_its_graph() -> None:
+    generator = settings(ema_kimg=0.008)  # half-life: one step of 8 images
+    step = Step(build_networks(generator, stage=0, base=BASE, previous=None), generator, schedule_of(generator, 0), torch.device("cpu"))
+    before = {name: p.clone() for name, p in step.generator.named_parameters()}
+    assert all(torch.equal(p, before[name]) for name, p in step.average.named_parameters())
+    step(pictures(0)[:8], 0)
+    middle = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
+    assert not torch.equal(middle["blocks.0.conv.weight"], before["blocks.0.conv.weight"])
+    step(pictures(0)[8:16], 8)  # the average takes the generator as the step before left it, as the reference does
+    for name, p in step.average.named_parameters():
+        torch.testing.assert_close(p, (before[name] + middle[name]) / 2)
+        assert p.grad_fn is None
+        assert not p.requires_grad
+
+
+@pytest.mark.parametrize("kind", ["wgan_gp", "relativistic"])
+def test_a_generator_learns_one_image(tmp_path: Path, kind: str) -> None:
+    target = np.array([[30, 220], [120, 60], [200, 10]], dtype=np.uint8)
+    stage = {"channels": 16, "stable_kimg": 6, "batch": 8, "learning_rate": 0.003}
+    generator = settings(stages=[stage], loss={"kind": kind}, ema_kimg=0.5)
+    where: dict[str, Any] = {"output": tmp_path / "w.safetensors", "state_folder": tmp_path / "s", "statistics": tmp_path / "s.jsonl"}
+    train_stage(generator=generator, stage=0, base=BASE, images=np.stack([target] * 8), previous=None, digest="d", threads=1, **where)
+    network = load_networks(tmp_path / "w.safetensors")
+    with torch.no_grad():
+        made = (network(torch.randn(64, 6, generator=torch.Generator().manual_seed(1))).mean(0)[0].numpy() + 1) * 127.5
+    assert np.abs(made - target).max() < 25
+
+
+# Stages
+
+
+def test_weights_say_what_they_are(undisturbed: Path) -> None:
+    about = json.loads((undisturbed / "stage1.json").read_text())
+    assert about["base"] == [3, 2]
+    assert about["channels"] == [8, 6]
+    assert (about["stage"], about["nimg"], about["digest"], about["loss"]["kind"]) == (1, 4000, "d" * 16, "wgan_gp")
+    assert load_networks(undisturbed / "stage1.safetensors")(torch.zeros(1, 6)).shape == (1, 1, 6, 4)
+    rows = [json.loads(line) for line in (undisturbed / "stage1.jsonl").read_text().splitlines()]
+    assert rows[-1]["nimg"] == 4000
+    assert len(rows) >= 30
+    assert not (undisturbed / "state1" / "state.pt").exists()
+
+
+SCRIPT = """
+import logging, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_training
+logging.basicConfig(level=logging.INFO)
+test_training.train(Path(sys.argv[2]), stage=1, save_minutes=0.0005)
+"""
+
+
+def test_killed_and_signalled_runs_end_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
+    for name in ("stage0.safetensors", "stage0.json"):
+        (tmp_path / name).write_bytes((undisturbed / name).read_bytes())
+    rng = np.random.default_rng()  # the moment is random on purpose
+    reached = 0
+    for signal_sent, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 75), (signal.SIGURG, 75), (None, 0)):
+        command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(tmp_path)]
+        environment = {"PYTHONPATH": str(Path(lookalike.__file__).parent.parent), "PATH": "/usr/bin:/bin"}
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        state = tmp_path / "state1" / "state.pt"
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while signal_sent and process.poll() is None:
+            if state.exists() and state.stat().st_mtime_ns > before:
+                time.sleep(rng.random() * 0.1)
+                process.send_signal(signal_sent)
+                break
+            time.sleep(0.002)
+        log = process.communicate(timeout=60)[1]
+        assert process.returncode == code, log
+        if reached:
+            assert f"goes on at {reached} of 4000" in log
+        if signal_sent:
+            saved = load_state(tmp_path / "state1", "d" * 16)
+            assert saved is not None
+            assert reached < saved["nimg"] < 4000, "the run ended before it was interrupted"
+            reached = saved["nimg"]
+    assert (tmp_path / "stage1.safetensors").read_bytes() == (undisturbed / "stage1.safetensors").read_bytes()
+    assert (tmp_path / "stage1.json").read_bytes() == (undisturbed / "stage1.json").read_bytes()
+    shown = [json.loads(line)["nimg"] for line in (tmp_path / "stage1.jsonl").read_text().splitlines()]
+    assert len(shown) >= 30
+    assert shown == sorted(set(shown))
+    assert shown[-1] == 4000
+
+
+# State
+
+
+@pytest.mark.parametrize("fault", ["other job", "truncated", "bit", "empty"])
+def test_a_state_that_cannot_be_used_is_set_aside(undisturbed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: str) -> None:
+    folder = tmp_path / "state0"
+    save_state(folder, "0123456789abcdef" if fault == "other job" else "d" * 16, {"nimg": 8, "weights": torch.arange(5000)})
+    saved = folder / "state.pt"
+    content = bytearray(saved.read_bytes())
+    if fault == "bit":
+        content[len(content) // 2] ^= 4
+    damaged = {"other job": content, "truncated": content[: len(content) // 2], "bit": content, "empty": b""}[fault]
+    saved.write_bytes(damaged)
+    with caplog.at_level(logging.WARNING):
+        output = train(tmp_path)
+    aside = folder / ("state.01234567.stale" if fault == "other job" else "state.damaged")
+    assert aside.read_bytes() == damaged
+    assert aside.name in caplog.text
+    assert output.read_bytes() == (undisturbed / "stage0.safetensors").read_bytes()
+
+
+def test_a_full_disk_is_one_sentence_and_the_former_state_stays(tmp_path: Path) -> None:
+    save_state(tmp_path / "state0", "d" * 16, {"nimg": 0, "small": torch.ones(3)})
+    former = (tmp_path / "state0" / "state.pt").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # stands in for a full disk: writes beyond it fail with an OSError
+    try:
+        with pytest.raises(LookalikeError, match=r"could not write.*state\.pt.*Free disk space"):
+            save_state(tmp_path / "state0", "d" * 16, {"nimg": 8, "large": torch.ones(30_000)})
+        with pytest.raises(LookalikeError, match=r"could not write.*safetensors.*Free disk space"):
+            train(tmp_path, digest="e" * 16, stages=[{"channels": 48, "stable_kimg": 0.01, "batch": 8}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in (tmp_path / "state0").iterdir()] == ["state.dddddddd.stale"]  # no half-written file either
+    assert (tmp_path / "state0" / "state.dddddddd.stale").read_bytes() == former
+    assert not (tmp_path / "stage0.safetensors").exists()
+
+
+# Bad input
+
+
+def test_bad_input_is_told_in_a_sentence(undisturbed: Path, tmp_path: Path) -> None:
+    with pytest.raises(LookalikeError, match="learning_rate"):
+        train(tmp_path, stages=[{"channels": 8, "stable_kimg": 1, "batch": 8, "learning_rate": 1e30}])
+    with pytest.raises(LookalikeError, match="groups of 3"):
+        train(tmp_path, minibatch_std_group=3)
+    where: dict[str, Any] = {"output": tmp_path / "w.safetensors", "state_folder": tmp_path / "s", "statistics": tmp_path / "s.jsonl"}
+    common: dict[str, Any] = {"generator": settings(), "base": BASE, "digest": "d", "threads": 1, **where}
+    with pytest.raises(LookalikeError, match="6 x 4 was given 50 images of 3 x 2"):
+        train_stage(stage=1, images=pictures(0), previous=undisturbed / "stage0.safetensors", **common)
+    with pytest.raises(LookalikeError, match="needs weights"):
+        train_stage(stage=1, images=pictures(1), previous=None, **common)
+    with pytest.raises(LookalikeError, match="cannot be read"):
+        train_stage(stage=1, images=pictures(1), previous=tmp_path / "none.safetensors", **common)
+    with pytest.raises(LookalikeError, match="does not fit stage 1"):
+        train_stage(stage=1, images=pictures(1), previous=undisturbed / "stage0.safetensors", **{**common, "generator": settings(latent=7)})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_asked_for_and_absent_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LookalikeError, match="CUDA"):
+        train(tmp_path, device="cuda")
