@@ -13,17 +13,18 @@ from lookalike.measures.label_mi import digamma_constant, inverse_digamma, label
 from lookalike.statistics import disjoint_halves, percentile_interval
 
 
-def brute_force_counts(real: np.ndarray, synthetic: np.ndarray, k: int) -> np.ndarray:
+def brute_force_counts(real: np.ndarray, synthetic: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     points = np.concatenate([real, synthetic]).reshape(len(real) + len(synthetic), -1)
     points = (points - points.mean(axis=0)) / points.std(axis=0)
     labels = np.arange(len(points)) < len(real)
-    counts = []
+    own, every = [], []
     for i in range(len(points)):
         distances = np.sqrt(np.sum((points - points[i]) ** 2, axis=1))
         distances[i] = np.inf
         reach = np.sort(distances[labels == labels[i]])[k - 1]
-        counts.append(np.count_nonzero(distances <= reach + 1e-12))
-    return np.array(counts)
+        every.append(np.count_nonzero(distances <= reach + 1e-12))
+        own.append(np.count_nonzero(distances[labels == labels[i]] <= reach + 1e-12))
+    return np.array(own), np.array(every)
 
 
 def test_neighbours_of_table_2_follow_from_its_mi() -> None:
@@ -53,10 +54,12 @@ def test_counts_equal_brute_force_with_and_without_ties(decimals: int, columns: 
     generator = np.random.default_rng(6)
     shape = (columns,) if columns else ()
     real, synthetic = np.round(generator.normal(size=(70, *shape)), decimals), np.round(generator.normal(0.5, 1, (90, *shape)), decimals)
-    counts = brute_force_counts(real, synthetic, 3)
+    own, every = brute_force_counts(real, synthetic, 3)
+    assert (own == 3).all() == (decimals == 8)
     estimate = label_mi(real, synthetic, neighbours=3)
-    assert estimate.neighbours_arithmetic == counts.mean()
-    assert estimate.mi_unclipped == pytest.approx(digamma_constant(70, 90) - digamma(counts).mean(), abs=1e-12)
+    assert estimate.neighbours_arithmetic == every.mean()
+    # the term of k itself is in the constant
+    assert estimate.mi_unclipped == pytest.approx(digamma_constant(70, 90) - digamma(3) + np.mean(digamma(own) - digamma(every)), abs=1e-12)
 
 
 def test_ties_and_order_change_nothing() -> None:
@@ -71,10 +74,24 @@ def test_ties_and_order_change_nothing() -> None:
 
 
 def test_more_than_k_equal_values_count_one_another() -> None:
-    """Ten real and six synthetic points at 0: d = 0 and m = 15 for each; the others are far away and know only each other."""
+    """Ten real and six synthetic points at 0: d = 0, m = 15 and k = 9 or 5; the four others are far away and know only each other."""
     real, synthetic = np.zeros(10), np.concatenate([np.zeros(6), 100 + np.arange(4.0) * 1e-3])
-    expected = digamma_constant(10, 10) - (16 * digamma(15) + 4 * digamma(3)) / 20
+    expected = digamma(20) - digamma(10) + (10 * digamma(9) + 6 * digamma(5) - 16 * digamma(15)) / 20
     assert label_mi(real, synthetic).mi_unclipped == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_collapsed_generator_is_told_apart_however_it_ties() -> None:
+    """One image over and over has all the information there is; Ross's formula without k_i gives less than 0."""
+    real = np.random.default_rng(4).normal(size=200)
+    for copies in (np.zeros(200), np.repeat([0.0, 1.0], 100)):
+        assert label_mi(real, copies).mi > 0.6
+        assert label_mi(np.stack([real, real**2], axis=1), np.stack([copies, copies], axis=1)).mi > 0.6
+
+
+def test_coarse_values_keep_their_information() -> None:
+    generator = np.random.default_rng(10)
+    a, b = generator.normal(size=3000), generator.normal(1, 1, 3000)
+    assert label_mi(np.round(a, 1), np.round(b, 1)).mi == pytest.approx(label_mi(a, b).mi, abs=0.02)
 
 
 def test_true_mi_of_shifted_normals() -> None:
@@ -119,6 +136,8 @@ def test_half_samples_have_the_spread_of_the_estimate() -> None:
     for seed in range(12):
         generator = np.random.default_rng([1, seed])
         real, synthetic = generator.normal(size=n), generator.normal(0.7, 1, n)
-        halves = zip(disjoint_halves(np.arange(n), draws=100, seed=2 * seed), disjoint_halves(np.arange(n), draws=100, seed=2 * seed + 1), strict=True)
+        halves = zip(
+            disjoint_halves(np.arange(n), draws=100, seed=2 * seed), disjoint_halves(np.arange(n), draws=100, seed=2 * seed + 1), strict=True
+        )
         widths.append(np.diff(percentile_interval([label_mi(real[a], synthetic[b]).mi_unclipped for a, b in halves]))[0])
     assert np.mean(widths) / 3.92 == pytest.approx(truth, rel=0.25)

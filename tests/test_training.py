@@ -163,6 +163,24 @@ def test_gradients_of_the_losses_equal_finite_differences(kind: Any) -> None:
         assert parameter.grad[index].item() == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-4, abs=1e-6), name
 
 
+@pytest.mark.parametrize("kind", ["wgan_gp", "relativistic"])
+def test_bfloat16_autocast_changes_losses_little(kind: Any) -> None:
+    # On the CPU, where the test can run; training uses autocast on CUDA only.
+    generator = settings(stages=[{"channels": 16, "batch": 8}, {"channels": 12, "batch": 8}], loss={"kind": kind})
+    network, critic, _ = build_networks(generator, stage=1, base=BASE, previous=None)
+    real, latents = torch.randn(8, 1, 6, 4, generator=torch.Generator().manual_seed(1)), torch.randn(8, 6, generator=torch.Generator().manual_seed(2))
+    results = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            fake = network(latents, 0.5)
+            terms = discriminator_loss(lambda x: critic(x, 0.5), real, fake.detach(), torch.full((8,), 0.5), loss=generator.loss)
+        gradient = torch.cat([g.flatten() for g in torch.autograd.grad(terms.total, list(critic.parameters()))])
+        assert fake.dtype == terms.total.dtype == terms.penalty.dtype == torch.float32
+        results.append((terms.total.item(), gradient))
+    assert results[1][0] == pytest.approx(results[0][0], rel=0.05)
+    assert torch.cosine_similarity(results[0][1], results[1][1], dim=0) > 0.99
+
+
 # Data
 
 

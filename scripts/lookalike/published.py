@@ -107,6 +107,14 @@ class Published(_Section):
         """A value by its id."""
         return next(value for item in self.items.values() for value in item.values if value.id == name)
 
+    def decimals(self, name: str) -> int:
+        """Decimals with which a value is printed; 3 for anything else, checks and items without values."""
+        for item in self.items.values():
+            for value in item.values:
+                if value.id == name:
+                    return value.decimals if value.decimals is not None else item.decimals or 0
+        return 3
+
 
 def load(path: Path) -> Published:
     """Read and check a file of printed values.
@@ -160,7 +168,7 @@ def compare(
         for value in item.values:
             blocked = item.missing or _joined(demo, item.never, value.never)
             mine = _ours(ours, item, value, definitions)
-            decimals = value.decimals if value.decimals is not None else item.decimals or 0
+            decimals = published.decimals(value.id)
             verdict = (NOT_COMPARABLE, blocked) if blocked else _verdict(value.value, mine, max(tolerance * abs(value.value), 0.5 * 10.0**-decimals))
             row = {**place, "id": value.id, "cell": value.cell, "published": value.value, **mine}
             rows.append({**row, "status": verdict[0], "reason": _joined(verdict[1], value.note)})
@@ -208,10 +216,10 @@ def _verdict(printed: float, mine: Mapping[str, float], allowed: float) -> tuple
         return NOT_COMPARABLE, "No value of ours answers this one."
     near = abs(mine["ours"] - printed) <= allowed * (1 + 1e-9)
     inside = mine["low"] <= printed <= mine["high"]
+    if math.isnan(mine["low"]) or math.isnan(mine["high"]):
+        return (WITHIN, "Within the tolerance; ours has no interval.") if near else (DIFFERS, "Outside the tolerance; ours has no interval.")
     if near:
-        return (
-            (REPRODUCED, "Within the tolerance, and inside our interval.") if inside else (WITHIN, "Within the tolerance, but outside our interval.")
-        )
+        return (REPRODUCED, "Within the tolerance, and inside our interval.") if inside else (WITHIN, "Within the tolerance, but outside our interval.")
     return DIFFERS, "Outside the tolerance, but inside our interval: too uncertain to tell." if inside else "Outside the tolerance and our interval."
 
 

@@ -26,7 +26,7 @@ CEILING_NOTE = (
     "95 % interval: patient-clustered resampling. Ceiling: the same measure between random patient-disjoint halves of the real images, median and range of 95 % of "
     "the splits. Matched: synthetic images against one half, as many as the other half has; compare the ceiling with this line, not with the value of all images."
 )
-RECONSTRUCTION_NOTE = "K21 does not print the definition behind its Table 1. `{definition}` is our reconstruction, so these values are not comparable with the printed ones."
+RECONSTRUCTION_NOTE = "K21 does not print the definition behind its Table 1. {definition} is our reconstruction, so these values are not comparable with the printed ones."
 
 
 @dataclass(frozen=True)

@@ -159,19 +159,35 @@ def paper_simulated():
 
 def index_inputs(wildcards):
     """Everything that the index page shows."""
-    files = {"comparison": "results/comparison.csv"}
-    for cohort, settings in CONFIG.cohorts.items():
+    main = CONFIG.korkinof2021.synthetic
+    real = CONFIG.synthetic[main].real
+    files = {
+        "comparison": "results/comparison.csv",
+        "published": "config/published/korkinof2021.yaml",
+        "cohort": f"results/cohorts/{real}/cohort.parquet",
+        f"measures_{main}": [f"results/measures/{main}/{measure}.csv" for measure in MEASURES],
+    }
+    if CONFIG.cohorts[real].source.simulated:
+        files["detector"] = f"results/cohorts/{real}/detector.csv"
+    if main in sampled():
+        generator = CONFIG.synthetic[main].generator
+        files["statistics"] = [f"results/generators/{generator}/stage_{stage}/statistics.jsonl" for stage in range(last_stage(generator) + 1)]
+    for cohort in CONFIG.cohorts:
         files[f"flow_{cohort}"] = f"results/cohorts/{cohort}/flow.png"
         files[f"exclusions_{cohort}"] = f"results/cohorts/{cohort}/exclusions.csv"
-        if settings.source.simulated:
-            files[f"detector_{cohort}"] = f"results/cohorts/{cohort}/detector.csv"
-    for generator, settings in CONFIG.generators.items():
-        for stage in range(len(settings.stages)):
-            files[f"curves_{generator}_{stage}"] = f"results/generators/{generator}/stage_{stage}/curves.png"
+    for generator in CONFIG.generators:
+        files[f"curves_{generator}"] = [f"results/generators/{generator}/stage_{stage}/curves.png" for stage in range(last_stage(generator) + 1)]
     for synthetic in CONFIG.synthetic:
         files[f"audit_{synthetic}"] = audit(synthetic)
-        files[f"measures_{synthetic}"] = [f"results/measures/{synthetic}/{measure}.csv" for measure in MEASURES]
     return files
+
+
+def index_task(wildcards):
+    """What the index page shows besides its inputs: names, and how many stages each generator has."""
+    values = task("write_index", korkinof2021="korkinof2021", coverage="measures.coverage.definition", simulated=paper_simulated())(wildcards)
+    stages = {name: len(settings.stages) for name, settings in CONFIG.generators.items()}
+    real = CONFIG.synthetic[CONFIG.korkinof2021.synthetic].real
+    return dict(sorted({**values, "cohorts": sorted(CONFIG.cohorts), "synthetic": sorted(CONFIG.synthetic), "stages": stages, "real": real}.items()))
 
 
 def final_outputs():

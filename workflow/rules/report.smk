@@ -61,7 +61,7 @@ rule write_index:
         mem_mb=scaled(2000),
         runtime=scaled(10),
     params:
-        task=task("write_index", korkinof2021="korkinof2021", synthetic="synthetic", simulated=paper_simulated()),
+        task=index_task,
     message:
         "Writing results/index.html"
     script:

@@ -57,8 +57,10 @@ def _bands(axes: Axes, bands: pd.DataFrame) -> None:
     axes.axhline(0, color=style.RULE, linewidth=0.6, zorder=0)
     for number, row in enumerate(bands.to_dict("records")):
         edges = [row["frequency_low"], row["frequency_high"]]
-        name = (lambda text: text) if number == 0 else (lambda _: None)
-        axes.fill_between(edges, row["ceiling_low"], row["ceiling_high"], color=style.REAL, alpha=0.25, linewidth=0, label=name("real against real"))
+        first = number == 0
+        axes.fill_between(
+            edges, row["ceiling_low"], row["ceiling_high"], color=style.REAL, alpha=0.25, linewidth=0, label="real against real" if first else None
+        )
         axes.fill_between(
             edges,
             row["matched_low"],
@@ -67,11 +69,20 @@ def _bands(axes: Axes, bands: pd.DataFrame) -> None:
             edgecolor=style.SYNTHETIC,
             hatch="////",
             linewidth=0,
-            label=name("matched"),
+            label="matched" if first else None,
         )
         centre = float(np.sqrt(edges[0] * edges[1]))
         axes.plot([centre] * 2, [row["low"], row["high"]], color=style.SYNTHETIC, linewidth=0.9)
-        axes.plot(centre, row["value"], "^", color=style.SYNTHETIC, markerfacecolor="white", markersize=4, linestyle="none", label=name("all images"))
+        axes.plot(
+            centre,
+            row["value"],
+            "^",
+            color=style.SYNTHETIC,
+            markerfacecolor="white",
+            markersize=4,
+            linestyle="none",
+            label="all images" if first else None,
+        )
     # room for the legend on whichever side of zero the lines are not
     low, high = axes.get_ylim()
     axes.set_ylim(low - 0.08 * (high - low), high + 0.45 * (high - low))

@@ -321,12 +321,9 @@ def _sets(real: NDArray[np.float64], patients: ArrayLike, synthetic: NDArray[np.
             "real and synthetic sets of a comparison",
             f"Give it real images of at least {MINIMUM_PATIENTS} patients, and synthetic images, that are not constant.",
         )
-    dropped = [
-        f"{np.count_nonzero(~rows)} {name} images without values dropped"
-        for rows, name in ((sound, "real"), (other_sound, "synthetic"))
-        if not rows.all()
-    ]
-    return _Sets(real[sound], names[sound], synthetic[other_sound], "; ".join(dropped))
+    missing = [f"{np.count_nonzero(~rows)} {name}" for rows, name in ((sound, "real"), (other_sound, "synthetic")) if not rows.all()]
+    note = f"images without values dropped: {', '.join(missing)}" if missing else ""
+    return _Sets(real[sound], names[sound], synthetic[other_sound], note)
 
 
 def _divided(sets: _Sets, *, splits: int, seed: int) -> _Splits:
@@ -398,6 +395,8 @@ def _row(
 ) -> dict[str, object]:
     """A row of the comparison; the interval is the centred one of the draws unless it is given."""
     low, high = centred_interval(spread.value, spread.draws, bounds=bounds) if interval is None else interval
+    if np.isnan(spread.value) and not note:
+        note = "no number for these images"
     ceiling_low, ceiling_high = percentile_interval(spread.ceiling)
     matched_low, matched_high = percentile_interval(spread.matched)
     return {

@@ -13,12 +13,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.measures.density import KernelDensity, degenerate, scott_factor
+from lookalike.measures.density import KernelDensity, degenerate, scott_factor, without_spread
 
 CONTOURS = np.linspace(95, 99.99, 10)
 """Percentiles of K21's contours (the 97th is not one of them; it is drawn apart)."""
-DEFINITIONS = ("hdr", "density_percentile", "points")
 Region = Literal["hdr", "density_percentile"]
+REGIONS: tuple[Region, ...] = ("hdr", "density_percentile")
+DEFINITIONS = (*REGIONS, "points")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def scale_axes(
     if scale == "raw":
         return real, synthetic
     centre, spread = real.mean(axis=0), real.std(axis=0, ddof=1)
-    spread = np.where(spread > 0, spread, 1.0)
+    spread = np.where(without_spread(real), 1.0, spread)
     return (real - centre) / spread, (synthetic - centre) / spread
 
 
@@ -67,7 +68,7 @@ def grid_places(axes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def support_level(density: NDArray[np.float64], *, mass: float, definition: Region = "hdr") -> NDArray[np.float64]:
-    """Density value on the edge of the support: the support is where the density is at least that.
+    """Density value on the edge of the support (see `inside_support`).
 
     density [..., p] over grid cells of one size; returns [...], NaN where a density is NaN. `hdr`: the smallest region that holds `mass` of the density on the
     grid; `density_percentile`: the (100 mass)th percentile of the grid values.
@@ -79,6 +80,11 @@ def support_level(density: NDArray[np.float64], *, mass: float, definition: Regi
     held = np.cumsum(ordered, axis=-1)
     outside = np.count_nonzero(held <= (1 - mass) * held[..., -1:], axis=-1)
     return np.asarray(np.take_along_axis(ordered, np.minimum(outside, density.shape[-1] - 1)[..., None], axis=-1)[..., 0])
+
+
+def inside_support(density: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Cells [b, p] with at least the level [b], but never those without any density: on a grid far wider than a set, a percentile of its density is 0."""
+    return (density >= level[:, None]) & (density > 0)
 
 
 def contour_levels(density: NDArray[np.float64], *, definition: Region = "hdr", percentiles: NDArray[np.float64] = CONTOURS) -> NDArray[np.float64]:
@@ -135,13 +141,14 @@ class Coverage:
         targets = self._real(target)
         sources = (self._real if origin == "real" else self._synthetic)(source)
         grid_targets, grid_sources = targets[:, : self._cells], sources[:, : self._cells]
-        shares = {}
-        for definition in ("hdr", "density_percentile"):
-            edges = [support_level(density, mass=self._mass, definition=definition)[:, None] for density in (grid_targets, grid_sources)]
-            inside = grid_targets >= edges[0]
-            shares[definition] = _share(inside & (grid_sources >= edges[1]), inside, known=~np.isnan(edges[1][:, 0]))
+        shares: dict[str, NDArray[np.float64]] = {}
+        for definition in REGIONS:
+            edges = [support_level(density, mass=self._mass, definition=definition) for density in (grid_targets, grid_sources)]
+            inside, also_inside = inside_support(grid_targets, edges[0]), inside_support(grid_sources, edges[1])
+            known = ~np.isnan(edges[1])
+            shares[definition] = _share(inside & also_inside, inside, known=known)
             if definition == "hdr":
-                shares["points"] = _share(target * (sources[:, self._cells :] >= edges[1]), target, known=~np.isnan(edges[1][:, 0]))
+                shares["points"] = _share(target * inside_support(sources[:, self._cells :], edges[1]), target, known=known)
         return shares
 
 

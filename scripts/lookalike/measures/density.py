@@ -28,15 +28,18 @@ def scott_factor(points: int | NDArray[np.float64], dimensions: int) -> NDArray[
     return np.asarray(points, dtype=np.float64) ** (-1.0 / (dimensions + 4))
 
 
+def without_spread(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Columns of points [n, d] that hold one value: a spread below the rounding of the values is none."""
+    return np.asarray(points.std(axis=0) <= 1e-12 * np.abs(points).max(axis=0))
+
+
 def degenerate(points: NDArray[np.float64]) -> str:
     """Why points [n, d] have no kernel density, in words; "" if they have one."""
     if len(points) <= points.shape[1]:
         return "too few points"
-    spread = points.std(axis=0, ddof=1)
-    if not np.isfinite(spread).all():
+    if not np.isfinite(points).all():
         return "values that are not finite"
-    # a spread below rounding of the values is none
-    if (spread <= 1e-12 * np.abs(points).max(axis=0)).any():
+    if without_spread(points).any():
         return "all values are the same"
     if np.linalg.eigvalsh(np.atleast_2d(np.corrcoef(points.T)))[0] < SINGULAR:
         return "all points lie on a line"
@@ -129,8 +132,8 @@ def _splines(positions: NDArray[np.float64], shape: tuple[int, ...]) -> sparse.c
     columns: NDArray[np.int32] = np.zeros((len(positions), 1), dtype=np.int32)
     values: NDArray[np.float64] = np.ones((len(positions), 1))
     for axis, size in enumerate(shape):
-        cells: NDArray[np.int32] = base[:, axis, None] + np.arange(-1, 3, dtype=np.int32)
-        columns = (columns[:, :, None] * np.int32(size) + cells[:, None, :]).reshape(len(positions), -1)
+        cells = (base[:, axis, None] + np.arange(-1, 3)).astype(np.int32)
+        columns = (columns[:, :, None] * size + cells[:, None, :]).reshape(len(positions), -1)
         values = (values[:, :, None] * pieces[:, axis, None, :]).reshape(len(positions), -1)
     width = columns.shape[1]
     starts = np.concatenate([[0], np.cumsum(np.where(inside, width, 0))])

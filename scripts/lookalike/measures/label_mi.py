@@ -6,9 +6,10 @@ either class, within d_i (that neighbour included). Then MI = psi(N) + psi(k) - 
 K21's second row, the average number of neighbours, is the digamma mean of m_i at the clipped MI, psi^-1(psi(N) + psi(k) - <psi(N_x)> - MI): it
 says the same as the first row. The arithmetic mean of m_i, about 2k where the classes are alike, is given beside it.
 
-Ties (quantised images): values are standardised and distances that differ by less than 1e-12 standard deviations are equal, so that ties survive
-rounding. Every tied point within d_i counts. Where more than k points of a class have one value d_i is 0, and m_i counts the other points of that value.
-No noise is added: the same data give the same number, always. Many ties push the estimate down, below 0 even where the classes differ.
+Ties (quantised or collapsed images): where several points of the own class lie at d_i, psi(k) is replaced by psi(k_i), k_i being the number of other points
+of the own class within d_i, d_i = 0 included (after Gao et al. 2017); without ties k_i is k. Ross's formula as it stands would count tied points in m_i
+alone and call a generator that makes one image over and over perfect. Values are standardised and distances that differ by less than 1e-12
+standard deviations are equal, so that ties survive rounding. No noise is added: the same data give the same number, always.
 """
 
 from __future__ import annotations
@@ -77,15 +78,18 @@ def label_mi(
         count = _counts_space
     # psi of a count is read from a table: the permutations need it millions of times
     table = np.concatenate([[np.nan], digamma(np.arange(1, len(points) + 1))])
-    counts = count(points, labels, neighbours)
-    unclipped = constant - float(table[counts].mean())
+
+    def estimate(labels: NDArray[np.bool_]) -> tuple[float, float]:
+        own, every = count(points, labels, neighbours)
+        return constant - float(digamma(neighbours)) + float(np.mean(table[own] - table[every])), float(every.mean())
+
+    unclipped, arithmetic = estimate(labels)
     mi = max(unclipped, 0.0)
     p = float("nan")
     if permutations:
         generator = np.random.default_rng(seed)
-        null = [constant - float(table[count(points, generator.permutation(labels), neighbours)].mean()) for _ in range(permutations)]
-        p = permutation_p(unclipped, null)
-    return RossEstimate(mi, unclipped, inverse_digamma(constant - mi), float(counts.mean()), p)
+        p = permutation_p(unclipped, [estimate(generator.permutation(labels))[0] for _ in range(permutations)])
+    return RossEstimate(mi, unclipped, inverse_digamma(constant - mi), arithmetic, p)
 
 
 def _standardise(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,12 +100,12 @@ def _standardise(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(flat, 0.0, centred / np.where(flat, 1.0, spread))
 
 
-def _counts_line(points: NDArray[np.float64], labels: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
-    """m_i of sorted points on a line, those of the first class first.
+def _counts_line(points: NDArray[np.float64], labels: NDArray[np.bool_], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """k_i and m_i of sorted points on a line, those of the first class first.
 
     The k nearest neighbours of a point are, with it, k + 1 consecutive points of its class: d_i is the least reach of those k + 1 windows.
     """
-    counts = []
+    own, every = [], []
     for inside in (labels, ~labels):
         values = points[inside]
         size = values.size
@@ -110,17 +114,24 @@ def _counts_line(points: NDArray[np.float64], labels: NDArray[np.bool_], k: int)
         for shift in range(k + 1):
             left, right = padded[k - shift : k - shift + size], padded[2 * k - shift : 2 * k - shift + size]
             np.minimum(distance, np.maximum(values - left, right - values), out=distance)
-        distance += TIE
-        counts.append(np.searchsorted(points, values + distance, side="right") - np.searchsorted(points, values - distance, side="left") - 1)
-    return np.concatenate(counts)
+        low, high = values - distance - TIE, values + distance + TIE
+        own.append(np.searchsorted(values, high, side="right") - np.searchsorted(values, low, side="left") - 1)
+        every.append(np.searchsorted(points, high, side="right") - np.searchsorted(points, low, side="left") - 1)
+    return np.concatenate(own), np.concatenate(every)
 
 
-def _counts_space(points: NDArray[np.float64], labels: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
-    """m_i of points [n, d], those of the first class first."""
+def _counts_space(points: NDArray[np.float64], labels: NDArray[np.bool_], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """k_i and m_i of points [n, d], those of the first class first."""
     everyone = cKDTree(points)
-    counts = []
+    own, every = [], []
     for inside in (labels, ~labels):
         values = points[inside]
-        distance = cKDTree(values).query(values, k=[k + 1])[0][:, 0]
-        counts.append(everyone.query_ball_point(values, distance + TIE, return_length=True) - 1)
-    return np.concatenate(counts)
+        tree = cKDTree(values)
+        # a class of k + 1 points has no (k + 2)th: its distance is infinite
+        distance, beyond = tree.query(values, k=[k + 1, k + 2])[0].T
+        within = np.full(len(values), k, dtype=np.int64)
+        tied = beyond <= distance + TIE
+        within[tied] = tree.query_ball_point(values[tied], distance[tied] + TIE, return_length=True) - 1
+        own.append(within)
+        every.append(everyone.query_ball_point(values, distance + TIE, return_length=True) - 1)
+    return np.concatenate(own), np.concatenate(every)

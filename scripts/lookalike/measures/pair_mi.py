@@ -88,7 +88,8 @@ class PairAgreement:
         """Agreement [b] by definition, for weights `target` [b, n] of the real points and `source` [b, n or m] of points of that origin."""
         densities = self._density["real"](target), self._density[origin](source)
         counts = self._bins["real"] @ target.T, self._bins[origin] @ source.T
-        known = ~(np.isnan(densities[0]).any(axis=1) | np.isnan(densities[1]).any(axis=1))
+        # a set much narrower than the grid's cells may lie between them
+        known = (densities[0].max(axis=1) > 0) & (densities[1].max(axis=1) > 0)
         first, second = densities[0][known], densities[1][known]
         scores = {
             "density_nmi": self._level_nmi(first, second),

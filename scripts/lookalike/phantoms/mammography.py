@@ -598,3 +598,19 @@ def annotate(image: Array, lines: list[str], *, laterality: Side) -> Array:
     result = image.copy()
     result[top : top + text.shape[0], left : left + text.shape[1]][text] = 1.0
     return result
+
+
+def specimen(rng: np.random.Generator, *, shape: tuple[int, int]) -> Array:
+    """Excised tissue on an empty table: float32 [rows, columns] in [0, 1]."""
+    lump = power_law(rng, shape=shape, pixel=12.0 / shape[0], beta=3.6)
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in shape)
+    room = 0.4 - np.hypot(x[None, :], y[:, None]) + 0.1 * lump
+    texture = power_law(rng, shape=shape, pixel=12.0 / shape[0], beta=2.8)
+    return (np.clip(0.45 + 0.12 * texture, 0.05, TISSUE_CEILING) * _step(room, 0, 0.15)).astype(np.float32)
+
+
+def ultrasound(rng: np.random.Generator, *, shape: tuple[int, int]) -> Array:
+    """Speckle below a probe: float32 [rows, columns] in [0, 1]."""
+    layers = power_law(rng, shape=shape, pixel=5.0 / shape[0], beta=3.0, stretch=4.0)
+    speckle = np.sqrt(-np.log(rng.uniform(1e-6, 1, shape))).astype(np.float32)
+    return np.clip(0.3 * speckle * np.exp(0.5 * layers), 0, 1).astype(np.float32)

@@ -26,7 +26,7 @@ BORDER = 5
 # Metal saturates the display; the brightest tissue and most calcifications do not.
 SATURATED = 0.98
 # How much brighter metal is than what surrounds it closely. Dense tissue may saturate, but never ends so abruptly.
-METAL_CONTRAST = 0.25
+METAL_CONTRAST = 0.15
 # Distance at which the surroundings are looked at: beyond the blur of the detector and of max-pooling.
 SURROUND = 3
 # Shortest diagonal of a clip (smaller spots that saturate are calcifications or dust), longest side (larger bodies are devices).
@@ -71,9 +71,7 @@ def find_foreign_bodies(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) ->
     """
     mean, peak, breast = _working(pixels, mask)
     reach = ndimage.binary_dilation(breast, iterations=SKIN)
-    for region in (breast, reach):
-        region[:BORDER] = region[-BORDER:] = region[:, :BORDER] = region[:, -BORDER:] = False
-    return max(_metal(peak, reach), _implant(mean, breast), key=lambda body: body.score)
+    return max(_metal(peak, _without_border(reach)), _implant(mean, _without_border(breast)), key=lambda body: body.score)
 
 
 def _metal(peak: NDArray[np.float32], inside: NDArray[np.bool_]) -> ForeignBody:
@@ -110,12 +108,12 @@ def _implant(mean: NDArray[np.float32], inside: NDArray[np.bool_]) -> ForeignBod
     best = 0.0
     for level in IMPLANT_LEVELS:
         labels, count = ndimage.label((picture >= level) & inside)
-        if count == 0:
+        sizes = np.bincount(labels.ravel())[1:]
+        if count == 0 or sizes.max() < IMPLANT_SHARE * inside.sum():
             break
-        body = ndimage.binary_fill_holes(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])))
+        body = ndimage.binary_fill_holes(labels == 1 + int(np.argmax(sizes)))
         core = ndimage.binary_erosion(body, iterations=SURROUND)
-        outer = ndimage.binary_dilation(body, iterations=SURROUND)
-        if body.sum() < IMPLANT_SHARE * inside.sum() or not core.any() or np.median(texture[core]) > IMPLANT_TEXTURE:
+        if not core.any() or np.median(texture[core]) > IMPLANT_TEXTURE:
             continue
         rim = body & ~ndimage.binary_erosion(body) & deep
         points = np.argwhere(rim)
@@ -124,11 +122,18 @@ def _implant(mean: NDArray[np.float32], inside: NDArray[np.bool_]) -> ForeignBod
         spread = np.linalg.eigvalsh(np.cov(points.T))
         if spread[0] < IMPLANT_BULGE**2 * spread[1]:
             continue
+        outer = ndimage.binary_dilation(body, iterations=SURROUND)
         # brightest within and darkest beyond three pixels of each rim pixel: how much the picture drops across it
         size = 2 * SURROUND + 1
         drop = ndimage.maximum_filter(np.where(core, picture, 0), size) - ndimage.minimum_filter(np.where(outer, 1, picture), size)
-        best = max(best, float(np.quantile(drop[rim], 0.25)) / IMPLANT_DROP)
+        best = max(best, float(np.quantile(drop[rim], 0.5)) / IMPLANT_DROP)
     return ForeignBody(best, "implant" if best else "")
+
+
+def _without_border(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    result = np.zeros_like(region)
+    result[BORDER:-BORDER, BORDER:-BORDER] = region[BORDER:-BORDER, BORDER:-BORDER]
+    return result
 
 
 def _working(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
@@ -136,24 +141,24 @@ def _working(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> tuple[NDAr
     factor = -(-max(pixels.shape) // WORKING_SIDE)
     rows, columns = (max(1, size // factor) for size in pixels.shape)
     if factor == 1:
-        return pixels, pixels, mask.copy()
+        return pixels, pixels, mask
     views = [pixels[i : rows * factor : factor, j : columns * factor : factor] for i in range(factor) for j in range(factor)]
     mean, peak = views[0].copy(), views[0].copy()
     for view in views[1:]:
         mean += view
         np.maximum(peak, view, out=peak)
-    return mean / np.float32(factor**2), peak, mask[: rows * factor : factor, : columns * factor : factor].copy()
+    return mean / np.float32(factor**2), peak, mask[: rows * factor : factor, : columns * factor : factor]
 
 
 # Letters: sides, and how much brighter than the air around them they are.
 LETTER_SIDES = (3, 40)
-LETTER_CONTRAST = 0.25
+LETTER_CONTRAST = 0.2
 # Letters of one word have about one size and stand closer than this many of it.
 LETTER_GAP = 2.5
 # A word is found from this many letters on: fewer may be dust, scratches or a marker.
 LETTERS = 3
 # A film label is a bright plate: its sides, the share of its box that it fills, and its grey.
-LABEL_SIDES, LABEL_FILL, LABEL_GREY = (12, 120), 0.5, 0.6
+LABEL_SIDES, LABEL_FILL, LABEL_GREY = (8, 120), 0.5, 0.5
 # Text is looked for at least this far from the breast.
 CLEARANCE = 6
 
@@ -168,12 +173,12 @@ def text_score(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
     Returns:
         Letters in the longest group over `LETTERS`, at least 1 where there is a label; 1 and more = found.
     """
-    _, peak, breast = _working(pixels, mask)
-    # the air's own grey: film base is far from black
-    outside = ~ndimage.binary_dilation(breast, iterations=CLEARANCE)
+    mean, _, breast = _working(pixels, mask)
+    outside = _without_border(~ndimage.binary_dilation(breast, iterations=CLEARANCE))
     if not outside.any():
         return 0.0
-    labels, count = ndimage.label((peak > np.median(peak[outside]) + LETTER_CONTRAST) & outside, structure=np.ones((3, 3)))
+    # the air's own grey is taken off: film base is far from black
+    labels, _ = ndimage.label((mean > np.median(mean[outside]) + LETTER_CONTRAST) & outside, structure=np.ones((3, 3)))
     letters, label = [], False
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         rows, columns = box
@@ -182,7 +187,7 @@ def text_score(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
             letters.append(((rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2, max(height, width)))
         if LABEL_SIDES[0] <= min(height, width) and max(height, width) <= LABEL_SIDES[1]:
             plate = labels[box] == number
-            label |= bool(plate.mean() >= LABEL_FILL and peak[box][plate].mean() >= LABEL_GREY)
+            label |= bool(plate.mean() >= LABEL_FILL and mean[box][plate].mean() >= LABEL_GREY)
     word = 0
     if 0 < len(letters) <= MAXIMUM_COMPONENTS:
         y, x, size = np.array(letters).T

@@ -41,7 +41,7 @@ def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     threshold = _otsu(root)
     bright = _opened(root > threshold)
     core = _largest(bright)
-    if not core.any():
+    if np.ptp(root) < 1 / 256 or not core.any():
         return np.zeros(pixels.shape, dtype=bool)
     labels_and_tape = ndimage.binary_dilation(bright & ~core, iterations=OPENING)
     near = ndimage.binary_dilation(core, iterations=REACH) & ~labels_and_tape

@@ -1,0 +1,155 @@
+"""Tables: K21's layouts, full precision in CSV, a ceiling below every number, and nothing unescaped."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lookalike import tables
+from lookalike.errors import LookalikeError
+from lookalike.measures.compare import COLUMNS, LABEL_MI_DEFINITIONS
+
+MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
+LABEL = "Demo: simulated & <not> comparable_with 100 % of the paper"
+
+
+def measured(measure: str, cells: list[tuple[str, str, str]]) -> pd.DataFrame:
+    random = np.random.default_rng(7)
+    rows = [{"measure": measure, "definition": definition, "first": first, "second": second} for definition, first, second in cells]
+    frame = pd.DataFrame(rows)
+    for column in (*tables.STATISTICS, "ratio"):
+        frame[column] = random.random(len(frame))
+    return frame.assign(n_real=10, n_synthetic=10, n_patients=5, note="")[list(COLUMNS)]
+
+
+def pair_mi() -> pd.DataFrame:
+    pairs = [(a, b) for place, a in enumerate(MOMENTS) for b in MOMENTS[place:]]
+    return measured("pair_mi", [(definition, *pair) for definition in ("overlap", "density_nmi") for pair in pairs])
+
+
+def label_mi() -> pd.DataFrame:
+    return measured("label_mi", [(definition, moment, "") for definition in LABEL_MI_DEFINITIONS for moment in MOMENTS])
+
+
+def test_table1_is_upper_triangular_and_of_the_definition_asked_for() -> None:
+    rows = pair_mi()
+    table = tables.korkinof2021_table1(rows, definition="density_nmi")
+    printed = table.frame.xs("value", level="statistic")
+    assert (list(printed.index), list(printed.columns)) == (MOMENTS, MOMENTS)
+    assert (printed.notna().to_numpy() == np.triu(np.ones((5, 5), dtype=bool))).all()
+    chosen = rows[rows["definition"] == "density_nmi"].set_index(["first", "second"])
+    for first, second in chosen.index:
+        for statistic in tables.STATISTICS:
+            assert table.frame.loc[(first, statistic), second] == chosen.loc[(first, second), statistic]
+    assert any("reconstruction" in note and "not comparable" in note for note in table.notes)
+
+
+def test_table2_has_k21s_rows_first() -> None:
+    rows = label_mi()
+    table = tables.korkinof2021_table2(rows)
+    names = list(table.frame.index.get_level_values("row").unique())
+    assert names[:2] == ["Mutual information (nats)", "Neighbours, digamma mean"]
+    assert len(names) == len(LABEL_MI_DEFINITIONS)
+    chosen = rows[(rows["definition"] == "unclipped") & (rows["first"] == "M4")].iloc[0]
+    assert table.frame.loc[("Mutual information, not clipped (nats)", "ceiling_low"), "M4"] == chosen["ceiling_low"]
+
+
+@pytest.mark.parametrize("change", ["missing", "doubled"])
+def test_a_table_with_a_hole_is_an_error(change: str) -> None:
+    rows = pair_mi()
+    hole = rows[(rows["definition"] == "density_nmi") & (rows["first"] == "M2") & (rows["second"] == "M4")]
+    rows = rows.drop(hole.index) if change == "missing" else pd.concat([rows, hole])
+    with pytest.raises(LookalikeError, match="M2 M4, but there are [02]"):
+        tables.korkinof2021_table1(rows, definition="density_nmi")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    tables.write(tables.korkinof2021_table1(pair_mi(), definition="density_nmi"), tmp_path / "table1", label=LABEL)
+    return tmp_path
+
+
+def test_csv_keeps_every_digit(written: Path) -> None:
+    text = (written / "table1.csv").read_text()
+    assert text.splitlines()[0] == f"# {LABEL}"
+    read = pd.read_csv(written / "table1.csv", comment="#", index_col=[0, 1], float_precision="round_trip")
+    expected = tables.korkinof2021_table1(pair_mi(), definition="density_nmi").frame
+    pd.testing.assert_frame_equal(read, expected, check_exact=True)
+
+
+class Cells(HTMLParser):
+    """Texts of table cells, row by row, and every tag met."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.tags: set[str] = set()
+        self.open = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+            self.open = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.open = self.open and tag not in {"td", "th"}
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.rows[-1][-1] += data
+
+
+def test_html_markdown_and_latex_print_the_same_cells(written: Path) -> None:
+    parser = Cells()
+    parser.feed((written / "table1.html").read_text())
+    assert parser.tags == {"table", "caption", "thead", "tbody", "tr", "td", "th", "p"}
+    markdown = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (written / "table1.md").read_text().splitlines()
+        if line.startswith("|") and not line.startswith("|:")
+    ]
+    assert parser.rows == markdown
+    latex = [line for line in (written / "table1.tex").read_text().splitlines() if line.endswith(r"\\")]
+    for line, row in zip(latex, markdown, strict=True):
+        assert [cell.strip("{} ") for cell in line.removesuffix(r"\\").split(" & ")][1:] == row[1:]
+
+
+def test_every_value_is_followed_by_interval_matched_and_ceiling() -> None:
+    lines = tables.display(tables.korkinof2021_table1(pair_mi(), definition="density_nmi"))
+    assert [what for _, what, _ in lines] == ["value", "interval", "matched", "ceiling"] * 5
+    for start in range(0, len(lines), 4):
+        filled = [[bool(cell) for cell in cells] for _, _, cells in lines[start : start + 4]]
+        assert filled[0] == filled[1] == filled[2] == filled[3]
+
+
+def test_hostile_text_is_escaped_everywhere(written: Path) -> None:
+    assert "&lt;not&gt;" in (written / "table1.html").read_text()
+    assert "<not>" not in (written / "table1.html").read_text()
+    latex = (written / "table1.tex").read_text()
+    assert r"simulated \& <not> comparable\_with 100 \% of the paper" in latex
+    assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
+    assert LABEL in (written / "table1.md").read_text()
+
+
+def test_a_line_without_numbers_is_left_out() -> None:
+    rows = label_mi()
+    empty = rows["definition"] == "p"
+    rows.loc[empty, ["matched", "matched_low", "matched_high", "ceiling", "ceiling_low", "ceiling_high"]] = np.nan
+    lines = tables.display(tables.korkinof2021_table2(rows))
+    assert [what for row, what, _ in lines if row == "Permutation P"] == ["value", "interval"]
+
+
+@pytest.mark.parametrize(("value", "decimals", "text"), [(0.12345, 3, "0.123"), (-0.5, 1, "−0.5"), (-0.0004, 2, "0.00"), (float("nan"), 2, "")])
+def test_numbers(value: float, decimals: int, text: str) -> None:
+    assert tables.number(value, decimals) == text
+
+
+def test_equal_tables_give_equal_bytes(written: Path, tmp_path: Path) -> None:
+    tables.write(tables.korkinof2021_table1(pair_mi().sample(frac=1, random_state=1), definition="density_nmi"), tmp_path / "again", label=LABEL)
+    for suffix in ("csv", "tex", "html", "md"):
+        assert (tmp_path / f"again.{suffix}").read_bytes() == (written / f"table1.{suffix}").read_bytes()
