@@ -25,4 +25,4 @@ with job(snakemake) as task:
         x, y, real, synthetic = (densities[f"{first}_{second}_{part}"] for part in ("x", "y", "real", "synthetic"))
         panels.append(contours.Panel(first, second, x, y, density(real), density(synthetic), rows.loc[(first, second)]))
     unit = "z" if task["scale"] == "zscore" else ""
-    contours.draw(panels, Path(snakemake.output.png).with_suffix(""), unit=unit, label=label(task["simulated"]))
+    contours.draw(panels, Path(snakemake.output.png).with_suffix(""), unit=unit, mass=task["mass"], label=label(task["simulated"]))

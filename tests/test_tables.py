@@ -61,7 +61,7 @@ def test_a_table_with_a_hole_is_an_error(change: str) -> None:
     rows = pair_mi()
     hole = rows[(rows["definition"] == "density_nmi") & (rows["first"] == "M2") & (rows["second"] == "M4")]
     rows = rows.drop(hole.index) if change == "missing" else pd.concat([rows, hole])
-    with pytest.raises(LookalikeError, match="M2 M4, but there are [02]"):
+    with pytest.raises(LookalikeError, match=r"M2 M4, but there are [02]"):
         tables.korkinof2021_table1(rows, definition="density_nmi")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -29,7 +30,13 @@ CAPTIONS = {
     "figure5": "The longer side of the images of published generators, and of this run.",
     "figure6": "Density of pairs of moments. Dashed: the edge of each set's support. Above each panel: the share of the real support that synthetic images cover.",
     "spectrum": "Power at every spatial frequency. The moments of the other items cannot see texture; this can. Shaded: halves of the real patients.",
+    "flow": "Every file found, and why it left. Rules apply from top to bottom; the first that fits gives the reason.",
+    "curves": "Over the number of real images shown; grey where the newest layers fade in.",
+    "grid": "Images from the averaged generator at the end of the stage.",
 }
+"""Caption of an item, by its id or else by the name of its picture."""
+TITLES = {"spectrum": "Power spectrum: the texture that moments cannot see"}
+"""Titles of items that the paper does not have."""
 
 
 class Item(TypedDict):
@@ -109,7 +116,7 @@ def write_index(items: Sequence[Item], comparison: pd.DataFrame, overview: Overv
     """
     printed = overview["published"]
     comparison = comparison.assign(decimals=[printed.decimals(name) for name in comparison["id"]])
-    titles = {name: item.title for name, item in printed.items.items()}
+    titles = TITLES | {name: item.title for name, item in printed.items.items()}
     notes = {name: item.note for name, item in printed.items.items()}
     shown = [_shown(item, titles, notes, comparison) for item in items]
     named = {item["id"] for item in items}
@@ -160,8 +167,12 @@ def _coverage(rows: pd.DataFrame) -> Card:
         unit=f"of the real images' support covered, mean of {len(rows)} pairs of moments",
         sentences=(
             f"Lowest: {pair}, {number(worst['value'], 2)} {interval(worst['low'], worst['high'], 2)}.",
-            f"At equal numbers of images: {number(rows['matched'].mean(), 2)} on average, where one half of the real patients covers the other by "
-            f"{number(rows['ceiling'].mean(), 2)}; the two ranges meet in {reaching} of {len(rows)} pairs.",
+            _sentence(
+                "At equal numbers of images: {} on average, where one half of the real patients covers the other by {}; "
+                f"the two ranges meet in {reaching} of {len(rows)} pairs.",
+                number(rows["matched"].mean(), 2),
+                number(rows["ceiling"].mean(), 2),
+            ),
         ),
         marks=_marks(rows, 0.0, 1.0, [f"{row['first']} {row['second']}" for row in rows.to_dict("records")], decimals=2),
         ends=("0", "1"),
@@ -171,15 +182,21 @@ def _coverage(rows: pd.DataFrame) -> Card:
 
 def _label_mi(rows: pd.DataFrame) -> Card:
     worst = rows.iloc[int(rows["value"].to_numpy().argmax())]
-    top = float(rows[["matched_high", "ceiling_high", "matched", "ceiling"]].max().max())
-    limit = max(math.ceil(top * 100) / 100, 0.01)
+    limit = max(math.ceil(100 * _largest(rows, "value", "matched", "matched_high", "ceiling", "ceiling_high")) / 100, 0.01)
     return Card(
         title="Does a single moment give them away?",
         figure=f"{number(worst['value'], 3)} nats",
         unit=f"of at most 0.693, by {MOMENTS[worst['first']]}, the most telling of {len(rows)} moments",
         sentences=(
-            f"Its 95 % interval is {interval(worst['low'], worst['high'], 3) or 'not available'}; 0 means that the moment says nothing about where an image comes from.",
-            f"At equal numbers of images: {number(worst['matched'], 3)}, where two halves of the real patients give {number(worst['ceiling'], 3)}.",
+            _sentence(
+                "Its 95 % interval is {}; 0 means that the moment says nothing about where an image comes from.",
+                interval(worst["low"], worst["high"], 3),
+            ),
+            _sentence(
+                "At equal numbers of images: {}, where two halves of the real patients give {}.",
+                number(worst["matched"], 3),
+                number(worst["ceiling"], 3),
+            ),
         ),
         marks=_marks(rows, 0.0, limit, [MOMENTS[first] for first in rows["first"]], decimals=3),
         ends=("0", f"{limit:g}"),
@@ -189,20 +206,33 @@ def _label_mi(rows: pd.DataFrame) -> Card:
 
 def _spectrum(rows: pd.DataFrame) -> Card:
     finest = rows.iloc[-1]
-    span = max(float(rows[["matched_low", "matched_high", "ceiling_low", "ceiling_high"]].abs().max().max()), 0.1) * 1.05
+    span = 1.05 * max(_largest(rows, "value", "matched_low", "matched_high", "ceiling_low", "ceiling_high"), 0.1)
     halves = 10 ** max(abs(finest["ceiling_low"]), abs(finest["ceiling_high"]))
     return Card(
         title="Is the texture right?",
         figure=f"× {number(10 ** finest['value'], 2)}",
         unit=f"power in the {finest['first']} band of spatial frequencies, synthetic over real",
         sentences=(
-            f"Its 95 % interval is {interval(10 ** finest['low'], 10 ** finest['high'], 2) or 'not available'}; 1 means as much fine detail as in real images, less means smoother.",
-            f"Halves of the real patients differ by a factor of up to {number(halves, 2)} there.",
+            _sentence(
+                "Its 95 % interval is {}; 1 means as much fine detail as in real images, less means smoother.",
+                interval(10 ** finest["low"], 10 ** finest["high"], 2),
+            ),
+            _sentence("Halves of the real patients differ by a factor of up to {} there.", number(halves, 2)),
         ),
         marks=_marks(rows, -span, span, list(rows["first"]), decimals=2),
         ends=(f"× {10**-span:.2g}", f"× {10**span:.2g}"),
         better="the middle is best",
     )
+
+
+def _sentence(text: str, *numbers: str) -> str:
+    """The sentence with its numbers, or that they are missing: an answer without spread and ceiling must say so."""
+    return text.format(*numbers) if all(numbers) else "Too few patients for an interval or a ceiling."
+
+
+def _largest(rows: pd.DataFrame, *columns: str) -> float:
+    """Largest absolute value in the columns that is a number; `value` always is."""
+    return float(np.nanmax(rows[list(columns)].abs().to_numpy()))
 
 
 def _marks(rows: pd.DataFrame, low: float, high: float, names: Sequence[str], *, decimals: int) -> tuple[Mark, ...]:
@@ -226,7 +256,7 @@ def _shown(item: Item, titles: Mapping[str, str], notes: Mapping[str, str], comp
         "id": item["id"],
         "section": item["section"],
         "title": item.get("title") or titles.get(item["id"], item["id"]),
-        "caption": item.get("caption", CAPTIONS.get(item["id"], "")),
+        "caption": item.get("caption", CAPTIONS.get(item["id"], CAPTIONS.get(item["picture"].stem, "") if "picture" in item else "")),
         "note": notes.get(item["id"], ""),
         "picture": base64.b64encode(item["picture"].read_bytes()).decode() if "picture" in item else "",
         # our own tables escape what they hold

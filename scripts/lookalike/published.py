@@ -219,7 +219,9 @@ def _verdict(printed: float, mine: Mapping[str, float], allowed: float) -> tuple
     if math.isnan(mine["low"]) or math.isnan(mine["high"]):
         return (WITHIN, "Within the tolerance; ours has no interval.") if near else (DIFFERS, "Outside the tolerance; ours has no interval.")
     if near:
-        return (REPRODUCED, "Within the tolerance, and inside our interval.") if inside else (WITHIN, "Within the tolerance, but outside our interval.")
+        return (
+            (REPRODUCED, "Within the tolerance, and inside our interval.") if inside else (WITHIN, "Within the tolerance, but outside our interval.")
+        )
     return DIFFERS, "Outside the tolerance, but inside our interval: too uncertain to tell." if inside else "Outside the tolerance and our interval."
 
 

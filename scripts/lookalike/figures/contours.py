@@ -58,12 +58,13 @@ def draw(panels: Sequence[Panel], output_stem: Path, *, unit: str, mass: float, 
     Args:
         panels: the ten pairs of moments in any order.
         output_stem: path without suffix.
-        unit: what the axes count, `z` for z-scores.
+        unit: what the axes count, `z` for z-scores, "" for raw moments.
         mass: share of the density that the support holds, for the legend.
         label: see `style.save`.
     """
     firsts = sorted({panel.first for panel in panels})
     seconds = sorted({panel.second for panel in panels})
+    suffix = f" ({unit})" if unit else ""
     records: list[pd.DataFrame] = []
     with style.figure(style.DOUBLE_MM, 8 + 48 * len(seconds), label=label) as fig:
         grid = fig.subplots(len(seconds), len(firsts), squeeze=False)
@@ -77,8 +78,8 @@ def draw(panels: Sequence[Panel], output_stem: Path, *, unit: str, mass: float, 
             _window(axes, panel)
             axes.set_title(_text(panel.coverage), loc="left", linespacing=1.25)
             axes.locator_params(nbins=5)
-            axes.set_xlabel(f"{panel.first} {MOMENTS[panel.first]} ({unit})", labelpad=1.5)
-            axes.set_ylabel(f"{panel.second} {MOMENTS[panel.second]} ({unit})", labelpad=1.5)
+            axes.set_xlabel(f"{panel.first} {MOMENTS[panel.first]}{suffix}", labelpad=1.5)
+            axes.set_ylabel(f"{panel.second} {MOMENTS[panel.second]}{suffix}", labelpad=1.5)
             row = {"pair": f"{panel.first} {panel.second}", "set": "", "kind": "coverage"}
             records.append(pd.DataFrame([{**row, **{key: panel.coverage[key] for key in _TEXT_KEYS}}]))
         for place in unused:

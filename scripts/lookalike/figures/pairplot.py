@@ -14,7 +14,7 @@ from lookalike.figures import style
 
 MOMENTS = {"M1": "mean", "M2": "variance", "M3": "skewness", "M4": "kurtosis", "M5": "hyperskewness"}
 _BINS = 30
-_LAYERS = 24
+_LAYERS = 8
 
 
 def draw(real: pd.DataFrame, synthetic: pd.DataFrame, output_stem: Path, *, label: str) -> None:

@@ -234,19 +234,25 @@ def compare_coverage(
     """Coverage of every pair of moments (K21, Figure 6), under each of `coverage.DEFINITIONS`; arguments as for `compare_label_mi`.
 
     One grid, that of all images, serves the splits too: a density percentile means the same in all of them. The bootstrap, of which only the spread counts,
-    has half as many grid points an axis.
+    has half as many grid points an axis. The measure `coverage_mean` is the mean of the ten pairs: pairs share draws and splits, so it has its own spread.
     """
     sets = _sets(real, patients, synthetic)
     divided = _divided(sets, splits=splits, seed=seed)
     rows = []
+    of_pairs = []
     for pair in PAIRS:
         reals, synthetics = sets.real[:, pair], sets.synthetic[:, pair]
         fine, coarse = (Coverage(reals, synthetics, mass=mass, grid=points, cut=cut, scale=scale) for points in (grid, grid // 2))
         spreads = _weighted(fine, coarse, sets, divided, draws=bootstrap, seed=seed)
+        of_pairs.append(spreads)
         names = [MOMENTS[index] for index in pair]
         rows += [
             _row("coverage", definition, names, spreads[definition], sets, bounds=(0, 1), note=fine.reason) for definition in COVERAGE_DEFINITIONS
         ]
+    for definition in COVERAGE_DEFINITIONS:
+        means = (np.mean([getattr(spreads[definition], part) for spreads in of_pairs], axis=0) for part in ("draws", "ceiling", "matched"))
+        mean = _Spread(float(np.mean([spreads[definition].value for spreads in of_pairs])), *means)
+        rows.append(_row("coverage_mean", definition, ("all pairs",), mean, sets, bounds=(0, 1)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -19,6 +19,8 @@ MARGIN = 5.0
 """Bandwidths of grid beyond the outermost points: the grid is periodic, so twice this lies between a point and another's echo."""
 LARGEST = 4096
 """Most grid cells an axis, against running out of memory: reached only by points hundreds of standard deviations out."""
+_BATCH_CELLS = 2**22
+"""Grid cells of the draws that are convolved together, against running out of memory."""
 SINGULAR = 1e-10
 """Covariances with a smaller eigenvalue, relative to the points' own scale, have no density."""
 
@@ -49,8 +51,8 @@ def degenerate(points: NDArray[np.float64]) -> str:
 class KernelDensity:
     """Density of points [n, d] at places [p, d], d = 1 or 2, for any weighting of the points.
 
-    Within 1e-3 of the peak of `scipy.stats.gaussian_kde(np.repeat(points, weights), bw_method="scott")`. Further than `MARGIN` bandwidths outside the
-    points' range the density is 0. Where the points have no density, `reason` says why and every density is NaN.
+    Within 1e-3 of the peak of `scipy.stats.gaussian_kde(np.repeat(points, weights), bw_method="scott")`, within 1e-2 for weights that leave out an outlier
+    which makes up most of the spread. Further than `MARGIN` bandwidths outside the points' range the density is 0. Where the points have no density, `reason` says why and every density is NaN.
     """
 
     def __init__(self, points: NDArray[np.float64], places: NDArray[np.float64]) -> None:
@@ -85,15 +87,17 @@ class KernelDensity:
         totals, bandwidths = self._bandwidths(weights)
         sound = np.flatnonzero(np.isfinite(bandwidths).all(axis=(1, 2)))
         densities = np.full((len(weights), self.places), np.nan)
-        # the draws run along the last axis, so that spreading, transform and reading work on contiguous stretches
-        counts = (self._spread @ np.ascontiguousarray(weights[sound].T)).reshape(*self._shape, sound.size)
         axes = tuple(range(len(self._shape)))
-        spectrum = fft.rfftn(counts, axes=axes)
-        spectrum *= self._transfer(bandwidths[sound])
-        smooth = fft.irfftn(spectrum, s=self._shape, axes=axes).reshape(-1, sound.size)
-        scale = totals[sound] * self._volume * self._cell ** len(self._shape)
-        # dividing the splines out rings by parts in a million, which can be negative
-        densities[sound] = np.maximum(self._read @ smooth / scale, 0.0).T
+        batch = max(1, _BATCH_CELLS // int(np.prod(self._shape)))
+        for rows in (sound[start : start + batch] for start in range(0, sound.size, batch)):
+            # the draws run along the last axis, so that spreading, transform and reading work on contiguous stretches
+            counts = (self._spread @ np.ascontiguousarray(weights[rows].T)).reshape(*self._shape, rows.size)
+            spectrum = fft.rfftn(counts, axes=axes)
+            spectrum *= self._transfer(bandwidths[rows])
+            smooth = fft.irfftn(spectrum, s=self._shape, axes=axes).reshape(-1, rows.size)
+            scale = totals[rows] * self._volume * self._cell ** len(self._shape)
+            # dividing the splines out rings by parts in a million, which can be negative
+            densities[rows] = np.maximum(self._read @ smooth / scale, 0.0).T
         return densities
 
     def _bandwidths(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -233,8 +233,9 @@ def _places(
     if name == "pacemaker":
         return [place for place in free if place == ("L", "MLO")]
     if kind.where == "breast":
-        sides = [side for side in ("L", "R") if sum(place[0] == side for place in free) == 2]
-        return [place for place in STANDARD_VIEWS if sides and place[0] == sides[int(rng.integers(len(sides)))]] if len(sides) == 2 else []
+        untouched = [place[0] for place in free if place[1] == "CC" and (place[0], "MLO") in free]
+        side = untouched[int(rng.integers(len(untouched)))] if untouched else ""
+        return [place for place in STANDARD_VIEWS if place[0] == side]
     return [free[int(rng.integers(len(free)))]] if free else []
 
 
@@ -242,7 +243,7 @@ def _files(
     seed: int, subjects: tuple[Subject, ...], changed: Mapping[tuple[int, Side, View], str], extras: list[tuple[int, Side, View, str]]
 ) -> list[File]:
     def file(subject: int, number: int, side: Side, view: View, planted: str) -> File:
-        path = f"{subjects[subject].folder}/{'IM' if number else 'XX'}{subject:05d}{number:02d}.dcm"
+        path = f"{subjects[subject].folder}/IM{subject:05d}{number:02d}.dcm"
         return File(subject, number, view, side, planted, path, generate_uid(entropy_srcs=[f"{seed} image {subject} {number}"]))
 
     files = [

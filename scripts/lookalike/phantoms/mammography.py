@@ -20,7 +20,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import fft, sparse
-from scipy.ndimage import map_coordinates
 
 Array = np.ndarray
 Density = Literal["A", "B", "C", "D"]
@@ -36,6 +35,7 @@ GRID_ROWS = 320
 """Rows of the grid on which smooth things are computed."""
 DENSE_SHARE = {"A": 0.05, "B": 0.17, "C": 0.36, "D": 0.58}
 """Share of the breast's area that is dense: the middle of each category."""
+VIEWS: tuple[View, ...] = ("CC", "MLO", "ML", "XCCL")
 TEXTURE_SCALE = 3.0
 """Longest scale of the textures in cm; the spectrum is flat below 1/TEXTURE_SCALE cycles a cm."""
 
@@ -87,10 +87,10 @@ def draw(seed: int, *, density: Density, lesion: Lesion = "none", lesion_side: S
     """A plausible patient: small and large breasts, each on the detector that fits; dense breasts tend to be smaller."""
     rng = np.random.default_rng([seed, 0])
     shrink = {"A": 1.08, "B": 1.03, "C": 0.95, "D": 0.86}[density]
-    depth = float(np.clip(rng.normal(9.4, 2.2) * shrink, 4.5, 15.0))
+    depth = float(np.clip(rng.normal(10.0, 2.1) * shrink, 5.5, 15.0))
     height = depth * float(rng.uniform(1.75, 2.25))
     field = 24.0 if height < 16.0 and depth < 9.5 else 30.0
-    fat = float(rng.uniform(0.2, 0.44))
+    fat = float(rng.uniform(0.22, 0.48))
     return Patient(
         seed=seed,
         density=density,
@@ -124,6 +124,11 @@ def _amplitude(rows: int, columns: int, pixel: float, beta: float, stretch: floa
     return np.ascontiguousarray(amplitude / np.sqrt(variance), dtype=np.float32)
 
 
+def _noise(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    """Complex white noise [rows, columns]."""
+    return rng.standard_normal((rows, columns, 2), dtype=np.float32).view(np.complex64)[..., 0]
+
+
 def power_law(rng: np.random.Generator, *, shape: tuple[int, int], pixel: float, beta: float, stretch: float = 1.0) -> Array:
     """Gaussian random field with power spectrum 1/f^beta.
 
@@ -138,8 +143,7 @@ def power_law(rng: np.random.Generator, *, shape: tuple[int, int], pixel: float,
         float32 [rows, columns], mean about 0, variance about 1, periodic.
     """
     amplitude = _amplitude(*shape, pixel, round(beta, 2), stretch)
-    spectrum = rng.standard_normal((*amplitude.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
-    return fft.irfft2(spectrum * amplitude, s=shape)
+    return fft.irfft2(_noise(rng, *amplitude.shape) * amplitude, s=shape)
 
 
 @lru_cache(maxsize=64)
@@ -222,13 +226,13 @@ def _outline(patient: Patient, view: View, side: Side, frame: Frame) -> Shape:
         rho = ((x / depth) ** power + v**power) ** (1 / power)
     else:
         oblique = view == "MLO"
-        low = of_patient.uniform(0.82, 1.0) * field
+        low = of_patient.uniform(0.82, 1.0) * field * min(1.0, 0.6 + 0.55 * patient.height / field)
         lower = min(patient.height * of_patient.uniform(0.4, 0.52), low * 0.5)
         nipple = low - lower + of_view.normal(0, 0.2)
         upper = nipple
-        tail = depth * (of_patient.uniform(0.45, 0.78) if oblique else of_patient.uniform(0.05, 0.25))
-        u = np.clip(y / nipple, 0, 1) ** of_patient.uniform(0.9, 1.5)
-        edge = tail + (depth - tail) * (np.sin(np.pi / 2 * u) ** of_patient.uniform(1.3, 2.2))
+        tail = depth * (of_patient.uniform(0.35, 0.75) if oblique else of_patient.uniform(0.05, 0.25))
+        u = np.clip(y / nipple, 0, 1) ** of_patient.uniform(0.8, 1.2)
+        edge = tail + (depth - tail) * (np.sin(np.pi / 2 * u) ** of_patient.uniform(0.95, 1.7))
         v = np.clip((y - nipple) / lower, 0, None)
         rho = np.where(y < nipple, x / edge, ((x / depth) ** power + v**power) ** (1 / power))
         if oblique and of_patient.random() < 0.25:  # the fold below the breast, and some abdomen
@@ -254,18 +258,16 @@ def _outline(patient: Patient, view: View, side: Side, frame: Frame) -> Shape:
     return Shape(x, y, inside.astype(np.float32), muscle.astype(np.float32), (depth, nipple), depth, upper, lower)
 
 
-def _mixed(patient: Patient, side: Side, view: View, stream: int, frame: Frame, beta: float, stretch: float = 1.0) -> Array:
-    """A grid field that agrees in part between a patient's breasts and in part between a breast's views; unit variance."""
-    weights = (0.55, 0.55, 0.63)
-    seeds: tuple[list[int], ...] = (
-        [patient.seed, 3, stream],
-        [patient.seed, 4, stream, side == "R"],
-        [patient.seed, 5, stream, side == "R", ("CC", "MLO", "ML", "XCCL").index(view)],
-    )
-    total = np.zeros(frame.grid, dtype=np.float32)
-    for weight, seed in zip(weights, seeds, strict=True):
-        total += weight * power_law(np.random.default_rng(seed), shape=frame.grid, pixel=frame.cell, beta=beta, stretch=stretch)
-    return total
+def _shared(patient: Patient, side: Side, view: View, stream: int, frame: Frame, beta: float, stretch: float = 1.0) -> Array:
+    """A grid field of unit variance whose coarse structure agrees in part between a patient's breasts and in part between a breast's views."""
+    amplitude = _amplitude(*frame.grid, frame.cell, beta, stretch)
+    spectrum = _noise(np.random.default_rng([patient.seed, 5, stream, side == "R", VIEWS.index(view)]), *amplitude.shape)
+    low = 40  # cycles a field: about 7 mm
+    of_patient = _noise(np.random.default_rng([patient.seed, 3, stream]), 2 * low, low)
+    of_breast = _noise(np.random.default_rng([patient.seed, 4, stream, side == "R"]), 2 * low, low)
+    for rows, block in ((slice(0, low), slice(0, low)), (slice(-low, None), slice(low, None))):
+        spectrum[rows, :low] = 0.63 * spectrum[rows, :low] + 0.55 * (of_patient[block] + of_breast[block])
+    return fft.irfft2(spectrum * amplitude, s=frame.grid)
 
 
 def _fan(shape: Shape, frame: Frame, wobble: Array) -> tuple[Array, Array]:
@@ -279,12 +281,24 @@ def _fan(shape: Shape, frame: Frame, wobble: Array) -> tuple[Array, Array]:
     return across % (frame.grid[0] - 1), along % (frame.grid[1] - 1)
 
 
+def _sample(fields: tuple[Array, Array], row: Array, column: Array) -> tuple[Array, Array]:
+    """Both fields at fractional grid coordinates, bilinear."""
+    rows, columns = fields[0].shape
+    # single precision rounds a tiny negative number modulo n up to n itself
+    low_row, low_column = np.minimum(row.astype(np.int32), rows - 2), np.minimum(column.astype(np.int32), columns - 2)
+    dr, dc = row - low_row, column - low_column
+    index = low_row * columns + low_column
+    corners = ((0, (1 - dr) * (1 - dc)), (1, (1 - dr) * dc), (columns, dr * (1 - dc)), (columns + 1, dr * dc))
+    weighted = [[np.take(field.ravel(), index + offset) * weight for offset, weight in corners] for field in fields]
+    first, second = (a + b + c + d for a, b, c, d in weighted)
+    return first, second
+
+
 def _glandular(patient: Patient, side: Side, view: View, shape: Shape, frame: Frame) -> tuple[Array, Array]:
     """Dense tissue and strands on the grid, each in [0, 1]."""
-    broad = _mixed(patient, side, view, 0, frame, 4.2)
-    fans = (_mixed(patient, side, view, 1, frame, 3.7, 4.0), _mixed(patient, side, view, 2, frame, 3.3, 2.5))
-    coordinates = _fan(shape, frame, broad)
-    first, second = (map_coordinates(field, coordinates, order=1, mode="nearest") for field in fans)
+    broad = _shared(patient, side, view, 0, frame, 4.2)
+    fans = (_shared(patient, side, view, 1, frame, 3.7, 4.0), _shared(patient, side, view, 2, frame, 3.3, 2.5))
+    first, second = _sample(fans, *_fan(shape, frame, broad))
     threads = 0.75 * np.exp(-((first / 0.22) ** 2)) + 0.45 * np.exp(-((second / 0.2) ** 2))
 
     rng = np.random.default_rng([patient.seed, 6])
@@ -297,13 +311,20 @@ def _glandular(patient: Patient, side: Side, view: View, shape: Shape, frame: Fr
     ay = ay * (1 - 0.4 * _step(shape.x, cx, shape.depth))  # towards the nipple the gland narrows to a cone
     envelope = np.maximum(1 - ((shape.x - cx) / ax) ** 2 - ((shape.y - cy) / ay) ** 2, -4)
     towards_nipple = np.exp(-(((shape.x - shape.depth) / 2.2) ** 2) - ((shape.y - shape.nipple[1]) / 1.0) ** 2)
+    firm = {"A": 0.7, "B": 0.8, "C": 0.95, "D": 1.1}[patient.density] * rng.uniform(0.75, 1.2)
     margin = {"A": 1.5, "B": 1.3, "C": 1.05, "D": 0.8}[patient.density] * (1 - 0.75 * towards_nipple) * np.exp(0.25 * broad)
     room = _step(shape.inside, 0.25 * margin, 1.6 * margin) * _step(-shape.muscle + 0.3 * broad, -0.6, 1.6) * _step(shape.x + 0.4 * broad, -1.6, 1.4)
-    score = 0.75 * envelope + 0.4 * broad + 0.3 * first + 0.26 * second + 0.7 * towards_nipple - 4 * (1 - room)
     breast = (shape.inside > 0) & (shape.muscle < 0)
-    over = score - np.quantile(score[breast], 1 - DENSE_SHARE[patient.density] * rng.uniform(0.75, 1.25))
-    rise = np.logaddexp(0, over / 0.26) * 0.26
-    tissue = (1 - np.exp(-rise / {"A": 0.7, "B": 0.6, "C": 0.5, "D": 0.42}[patient.density])) * np.clip(0.82 + 0.1 * broad + 0.1 * first + 0.1 * second, 0.35, 1.15)
+    share = DENSE_SHARE[patient.density] * rng.uniform(0.75, 1.25)
+    body = firm * envelope + 0.3 * broad + 0.7 * towards_nipple - 4 * (1 - room)
+    tissue = np.zeros(frame.grid, dtype=np.float32)
+    # a coherent body, and lobules and fibres on it; dense breasts are more of the first
+    coherent = {"A": 0.25, "B": 0.35, "C": 0.45, "D": 0.6}[patient.density] * rng.uniform(0.6, 1.3)
+    for part, score in ((coherent, body), (1 - coherent, body + 0.06 * broad + 0.26 * first + 0.16 * second)):
+        over = score - np.quantile(score[breast], 1 - share)
+        rise = np.logaddexp(0, over / 0.36) * 0.36
+        tissue += part * (1 - np.exp(-rise / {"A": 0.75, "B": 0.7, "C": 0.6, "D": 0.45}[patient.density]))
+    tissue *= np.clip(0.86 + 0.1 * broad + 0.1 * first + 0.07 * second, 0.35, 1.15)
     near = _step(envelope, -3.0, 0.6) * room
     return (tissue * room**0.5).astype(np.float32), (threads * (0.3 * _step(shape.inside, 0.2, 1.2) + 0.7 * near)).astype(np.float32)
 
@@ -321,16 +342,18 @@ def _strokes(canvas: Array, points: Array, width: float, strength: Array) -> Non
         strength: [n] height of the ridge.
     """
     sigma = max(width, 1.0) / 2.355
-    radius = int(np.ceil(2.3 * sigma))
-    offsets = np.arange(-radius, radius + 1)
-    column, row = np.rint(points[:, 0]).astype(int), np.rint(points[:, 1]).astype(int)
+    radius = int(np.ceil(2 * sigma))
+    offsets = np.arange(-radius, radius + 1, dtype=np.intp)
+    column, row = np.rint(points[:, 0]).astype(np.intp), np.rint(points[:, 1]).astype(np.intp)
     keep = (column >= radius) & (row >= radius) & (column < canvas.shape[1] - radius) & (row < canvas.shape[0] - radius)
     column, row, points, strength = column[keep], row[keep], points[keep], strength[keep]
     if not len(column):
         return
-    profile_x = np.exp(-((offsets + (column - points[:, 0])[:, None]) ** 2) / (2 * sigma**2)).astype(np.float32)
-    profile_y = np.exp(-((offsets + (row - points[:, 1])[:, None]) ** 2) / (2 * sigma**2)).astype(np.float32)
-    values = strength.astype(np.float32)[:, None, None] * profile_y[:, :, None] * profile_x[:, None, :]
+    dx, dy = (column - points[:, 0]).astype(np.float32), (row - points[:, 1]).astype(np.float32)
+    steps = offsets.astype(np.float32)  # single precision throughout: ufunc.at is slow where it has to convert
+    profile_x = np.exp(-((steps + dx[:, None]) ** 2) / np.float32(2 * sigma**2))
+    profile_y = np.exp(-((steps + dy[:, None]) ** 2) / np.float32(2 * sigma**2)) * strength.astype(np.float32)[:, None]
+    values = profile_y[:, :, None] * profile_x[:, None, :]
     index = (row[:, None] + offsets)[:, :, None] * canvas.shape[1] + (column[:, None] + offsets)[:, None, :]
     np.maximum.at(canvas.reshape(-1), index.ravel(), values.ravel())
 
@@ -343,7 +366,7 @@ def _curves(rng: np.random.Generator, start: Array, end: Array, bend: float, pix
     """
     chord = end - start
     length = np.hypot(chord[:, 0], chord[:, 1])
-    steps = max(8, int(np.ceil(length.max(initial=0.1) * 1.15 / (1.2 * pixel))))
+    steps = max(8, int(np.ceil(length.max(initial=0.1) * 1.15 / (1.5 * pixel))))
     t = np.linspace(0, 1, steps)[None, :, None]
     normal = np.stack([-chord[:, 1], chord[:, 0]], axis=-1)[:, None, :]
     bow = rng.normal(0, bend, len(start))[:, None, None] * 4 * t * (1 - t)
@@ -545,7 +568,7 @@ def render(
     frame = _frame(patient, shape, box)
     outline = _outline(patient, view, laterality, frame)
     tissue, threads = _glandular(patient, laterality, view, outline, frame)
-    rng = np.random.default_rng([patient.seed, 15, laterality == "R", ("CC", "MLO", "ML", "XCCL").index(view)])
+    rng = np.random.default_rng([patient.seed, 15, laterality == "R", VIEWS.index(view)])
     look = np.random.default_rng([patient.seed, 16])
 
     # compressed thickness falls off towards the skin; processing for display takes part of that back

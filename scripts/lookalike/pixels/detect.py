@@ -36,15 +36,26 @@ SKIN = 4
 # An implant fills at least this share of the breast.
 IMPLANT_SHARE = 0.08
 # Grey levels at which an implant may stand out as one region.
-IMPLANT_LEVELS = (0.6, 0.7, 0.8, 0.9)
+IMPLANT_LEVELS = (0.6, 0.7, 0.8, 0.85, 0.9)
 # Median difference of brightest and darkest in 5 x 5 pixels: silicone has no texture, dense tissue has.
 IMPLANT_TEXTURE = 0.06
 # Length of its rim within the breast, in square roots of its area: what only touches skin and film edge is the breast itself.
 IMPLANT_RIM = 1.0
 # Standard deviation of the rim across its long axis over that along it: 0 for a straight edge (pectoral muscle), 0.43 for a half circle.
 IMPLANT_BULGE = 0.2
-# How much the picture drops across the rim within three pixels to either side, on three quarters of it.
+# How much the picture drops across the rim within three pixels to either side, on three fifths of it; on one film in seventy, dense tissue does.
 IMPLANT_DROP = 0.17
+# Letters: sides, and how much brighter than the air around them they are.
+LETTER_SIDES = (3, 40)
+LETTER_CONTRAST = 0.2
+# Letters of one word have about one size and stand closer than this many of it.
+LETTER_GAP = 2.5
+# A word is found from this many letters on: fewer may be dust, scratches or a marker.
+LETTERS = 3
+# A film label is a bright plate: its sides, the share of its box that it fills, and its grey.
+LABEL_SIDES, LABEL_FILL, LABEL_GREY = (8, 120), 0.5, 0.5
+# Text is looked for at least this far from the breast.
+CLEARANCE = 6
 # Components looked at; a picture with more is noise, in which single ones mean nothing.
 MAXIMUM_COMPONENTS = 200
 
@@ -126,41 +137,8 @@ def _implant(mean: NDArray[np.float32], inside: NDArray[np.bool_]) -> ForeignBod
         # brightest within and darkest beyond three pixels of each rim pixel: how much the picture drops across it
         size = 2 * SURROUND + 1
         drop = ndimage.maximum_filter(np.where(core, picture, 0), size) - ndimage.minimum_filter(np.where(outer, 1, picture), size)
-        best = max(best, float(np.quantile(drop[rim], 0.5)) / IMPLANT_DROP)
+        best = max(best, float(np.quantile(drop[rim], 0.4)) / IMPLANT_DROP)
     return ForeignBody(best, "implant" if best else "")
-
-
-def _without_border(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    result = np.zeros_like(region)
-    result[BORDER:-BORDER, BORDER:-BORDER] = region[BORDER:-BORDER, BORDER:-BORDER]
-    return result
-
-
-def _working(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Means and maxima of square blocks (a clip in a large picture is kept by its maximum), and the mask."""
-    factor = -(-max(pixels.shape) // WORKING_SIDE)
-    rows, columns = (max(1, size // factor) for size in pixels.shape)
-    if factor == 1:
-        return pixels, pixels, mask
-    views = [pixels[i : rows * factor : factor, j : columns * factor : factor] for i in range(factor) for j in range(factor)]
-    mean, peak = views[0].copy(), views[0].copy()
-    for view in views[1:]:
-        mean += view
-        np.maximum(peak, view, out=peak)
-    return mean / np.float32(factor**2), peak, mask[: rows * factor : factor, : columns * factor : factor]
-
-
-# Letters: sides, and how much brighter than the air around them they are.
-LETTER_SIDES = (3, 40)
-LETTER_CONTRAST = 0.2
-# Letters of one word have about one size and stand closer than this many of it.
-LETTER_GAP = 2.5
-# A word is found from this many letters on: fewer may be dust, scratches or a marker.
-LETTERS = 3
-# A film label is a bright plate: its sides, the share of its box that it fills, and its grey.
-LABEL_SIDES, LABEL_FILL, LABEL_GREY = (8, 120), 0.5, 0.5
-# Text is looked for at least this far from the breast.
-CLEARANCE = 6
 
 
 def text_score(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
@@ -195,3 +173,23 @@ def text_score(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
         near = (np.hypot(np.subtract.outer(y, y), np.subtract.outer(x, x)) <= LETTER_GAP * larger) & (larger <= 2 * smaller)
         word = int(np.bincount(connected_components(near, directed=False)[1]).max())
     return max(word / LETTERS, float(label))
+
+
+def _without_border(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    result = np.zeros_like(region)
+    result[BORDER:-BORDER, BORDER:-BORDER] = region[BORDER:-BORDER, BORDER:-BORDER]
+    return result
+
+
+def _working(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Means and maxima of square blocks (a clip in a large picture is kept by its maximum), and the mask."""
+    factor = -(-max(pixels.shape) // WORKING_SIDE)
+    rows, columns = (max(1, size // factor) for size in pixels.shape)
+    if factor == 1:
+        return pixels, pixels, mask
+    views = [pixels[i : rows * factor : factor, j : columns * factor : factor] for i in range(factor) for j in range(factor)]
+    mean, peak = views[0].copy(), views[0].copy()
+    for view in views[1:]:
+        mean += view
+        np.maximum(peak, view, out=peak)
+    return mean / np.float32(factor**2), peak, mask[: rows * factor : factor, : columns * factor : factor]

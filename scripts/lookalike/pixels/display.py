@@ -7,6 +7,7 @@ Stored values (C.7.6.3) -> padding masked (C.7.5.1.1.2) -> modality LUT or resca
 from __future__ import annotations
 
 import hashlib
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ MAXIMUM_TABLE = 2**20
 ROBUST_TAIL = 0.001
 # Of these syntaxes the code stream knows its own precision; all others are cut to BitsStored (PS3.5, 8.1.1).
 SELF_DESCRIBING = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (80, 81, 90, 91, 201, 202, 203))
+
+# pydicom logs what it stumbles over, values of the header included, and those may identify; what is wrong reaches the quarantine anyway.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 class UndecodableError(Exception):

@@ -1,0 +1,185 @@
+"""The index page: whole in itself, everything on it, nothing unescaped, and honest about a demo."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lookalike import index_page, published, tables
+from lookalike.measures.compare import COLUMNS
+
+MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
+HOSTILE = '<script>alert("x")</script> & co'
+VOID = {"meta", "img", "path", "line", "rect", "circle", "br"}
+
+
+def measures() -> pd.DataFrame:
+    pairs = [(a, b) for place, a in enumerate(MOMENTS) for b in MOMENTS[place:]]
+    keys = [("label_mi", definition, moment, "") for definition in tables.LABEL_MI_ROWS for moment in MOMENTS]
+    keys += [("pair_mi", "density_nmi", *pair) for pair in pairs]
+    keys += [("coverage", "hdr", *pair) for pair in pairs if pair[0] != pair[1]]
+    keys += [("spectrum", "log10_power_ratio", band, "") for band in ("low", "mid", "high")]
+    frame = pd.DataFrame(keys, columns=["measure", "definition", "first", "second"])
+    for column, value in zip(tables.STATISTICS, (0.80, 0.75, 0.85, 0.78, 0.70, 0.84, 0.92, 0.88, 0.96), strict=True):
+        frame[column] = value
+    frame.loc[frame["measure"] == "label_mi", list(tables.STATISTICS)] *= 0.05
+    return frame.assign(ratio=0.85, n_real=10, n_synthetic=10, n_patients=5, note="")[list(COLUMNS)]
+
+
+def overview(status: str, table: pd.DataFrame) -> index_page.Overview:
+    record = {
+        "file": "results/x.csv",
+        "rule": "x",
+        "task": {"code": "00ff"},
+        "inputs": {"a": "ab" * 32, "b": None},
+        "seconds": 1.5,
+        "finished": "now",
+    }
+    return {
+        "status": status,  # type: ignore[typeddict-item]
+        "label": f"Demo: {HOSTILE}",
+        "synthetic": HOSTILE,
+        "real": "phantoms",
+        "published": published.load(Path(__file__).parents[1] / "config" / "published" / "korkinof2021.yaml"),
+        "measures": table,
+        "definitions": {"coverage": "hdr", "pair_mi": "density_nmi"},
+        "cohort": {"Files found": HOSTILE},
+        "training": {},
+        "settings": {"Seed": "1"},
+        "provenance": [record],
+    }
+
+
+def page(folder: Path, status: str) -> str:
+    table = measures()
+    facts = overview(status, table)
+    comparison = published.compare(
+        facts["published"], table, status=facts["status"], tolerance=0.05, synthetic=HOSTILE, definitions=facts["definitions"]
+    )
+    tables.write(tables.korkinof2021_table2(table), folder / "table2", label=HOSTILE)
+    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(folder / "figure6.png")
+    items: list[index_page.Item] = [
+        {"id": "figure6", "section": "paper", "picture": folder / "figure6.png", "files": [HOSTILE]},
+        {"id": "table2", "section": "paper", "table": folder / "table2.html"},
+        {"id": "flow", "section": "cohort", "title": HOSTILE, "caption": HOSTILE, "picture": folder / "figure6.png"},
+    ]
+    index_page.write_index(items, comparison, facts, folder / "index.html")
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> str:
+    return page(tmp_path, "demo")
+
+
+class Page(HTMLParser):
+    """Tags, addresses, ids and text of a page whose tags must nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action", "data"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_page_needs_nothing_from_elsewhere(demo: str) -> None:
+    parsed = Page(demo)
+    assert not parsed.tags & {"script", "link", "iframe", "object", "embed"}
+    targets = [address for address in parsed.addresses if not address.startswith("data:image/png;base64,")]
+    assert {target[0] for target in targets} == {"#"}
+    assert {target[1:] for target in targets} <= set(parsed.ids)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    style = re.search(r"<style>(.*?)</style>", demo, flags=re.S)
+    assert style is not None
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+
+
+def test_every_item_and_check_is_on_the_page(demo: str) -> None:
+    words = " ".join(Page(demo).words)
+    facts = overview("demo", measures())
+    for item in facts["published"].items.values():
+        assert item.title in words
+        for value in item.values:
+            assert value.cell in words
+    assert "Reader study: not part of this run." in words
+    for row in published.checks(facts["published"]):
+        assert str(row["cell"]) in words
+
+
+def test_pictures_are_embedded_whole(demo: str, tmp_path: Path) -> None:
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', demo)
+    assert len(pictures) == 2
+    assert base64.b64decode(pictures[0]) == (tmp_path / "figure6.png").read_bytes()
+
+
+def test_text_is_escaped(demo: str) -> None:
+    assert "<script" not in demo
+    assert demo.count("&lt;script&gt;") >= 6
+    # our own table is not escaped twice
+    assert '<table class="paper">' in demo
+
+
+def test_demo_has_a_banner_and_nothing_green(demo: str, tmp_path: Path) -> None:
+    chips = set(re.findall(r'class="chip ([a-z-]+)"', demo))
+    assert chips == {"not-comparable", "consistent", "inconsistent"}
+    assert 'class="banner"' in demo
+    study = page(tmp_path, "study")
+    assert 'class="chip reproduced"' in study
+    assert 'class="banner"' not in study
+
+
+def test_answer_is_computed_from_the_measures() -> None:
+    table = measures()
+    worst = (table["measure"] == "coverage") & (table["first"] == "M2") & (table["second"] == "M4")
+    table.loc[worst, ["value", "low", "high"]] = (0.30, 0.21, 0.41)
+    table.loc[(table["measure"] == "spectrum") & (table["first"] == "high"), ["value", "low", "high"]] = (-1.0, -2.0, 0.0)
+    coverage, label_mi, spectrum = index_page.answer(table, definitions={"coverage": "hdr"})
+    assert coverage.figure == "75 %"
+    assert coverage.sentences[0] == "Lowest: variance and kurtosis, 0.30 [0.21, 0.41]."
+    assert "the two ranges meet in 0 of 10 pairs" in coverage.sentences[1]
+    assert label_mi.figure == "0.040 nats"
+    assert spectrum.figure == "× 0.10"
+    assert "[0.01, 1.00]" in spectrum.sentences[0]
+    assert [len(card.marks) for card in (coverage, label_mi, spectrum)] == [10, 5, 3]
+    mark = coverage.marks[0]
+    assert (mark.at, mark.ceiling) == (0.78, 0.92)
+
+
+def test_answer_without_measures_is_empty_and_the_page_still_stands() -> None:
+    assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}) == []
+    blank = measures().assign(value=np.nan)
+    assert index_page.answer(blank, definitions={"coverage": "hdr"}) == []
+
+
+def test_answer_without_ceilings_says_so() -> None:
+    table = measures()
+    table[[name for name in tables.STATISTICS if name != "value"]] = np.nan
+    for card in index_page.answer(table, definitions={"coverage": "hdr"}):
+        assert "nan" not in " ".join((card.figure, *card.sentences, *card.ends))
+        assert "Too few patients for an interval or a ceiling." in card.sentences
+        assert card.marks == ()

@@ -1,0 +1,196 @@
+"""Printed values: entered right, checked against one another, and never called reproduced without cause."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scikit_posthocs
+from scipy import stats
+from scipy.special import digamma
+
+from lookalike import published
+from lookalike.errors import LookalikeError
+
+FILE = Path(__file__).parents[1] / "config" / "published" / "korkinof2021.yaml"
+MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
+DEFINITIONS = {"pair_mi": "density_nmi"}
+
+
+@pytest.fixture(scope="module")
+def printed() -> published.Published:
+    return published.load(FILE)
+
+
+def ours(value: float, low: float, high: float) -> pd.DataFrame:
+    """Tables in which every measure has one value."""
+    pairs = [(a, b) for place, a in enumerate(MOMENTS) for b in MOMENTS[place:]]
+    keys = [("label_mi", definition, moment, "") for definition in ("clipped", "unclipped", "neighbours_digamma") for moment in MOMENTS]
+    keys += [("pair_mi", definition, *pair) for definition in ("density_nmi", "overlap") for pair in pairs]
+    keys += [("coverage", definition, *pair) for definition in ("hdr", "density_percentile") for pair in pairs if pair[0] != pair[1]]
+    frame = pd.DataFrame(keys, columns=["measure", "definition", "first", "second"])
+    return frame.assign(value=value, low=low, high=high, ceiling=0.9)
+
+
+def compared(printed: published.Published, table: pd.DataFrame, status: str = "study", tolerance: float = 0.05) -> pd.DataFrame:
+    return published.compare(printed, table, status=status, tolerance=tolerance, synthetic="some_set", definitions=DEFINITIONS).set_index("id")
+
+
+def test_tables_have_all_their_cells(printed: published.Published) -> None:
+    cells = {name: len(item.values) for name, item in printed.items.items()}
+    assert (cells["table1"], cells["table2"], cells["table3"], cells["table4"]) == (15, 10, 45, 7)
+    assert {f"figure{number}" for number in range(1, 8)} < set(cells)
+    assert [value.value for value in printed.items["table1"].values if value.first == "M1"] == [0.7681, 0.7735, 0.7778, 0.7786, 0.7765]
+
+
+def test_second_row_of_table_2_follows_from_the_first(printed: published.Published) -> None:
+    """psi of the printed neighbours is psi(N) + psi(k) - psi(N / 2) - MI, to the rounding of both."""
+    for number in range(1, 6):
+        mi, neighbours = (printed.value(f"table2_{row}_m{number}").value for row in ("mi", "neighbours"))
+        ends = digamma([neighbours - 0.005, neighbours + 0.005])
+        implied = digamma(2000) + digamma(3) - digamma(1000) - mi
+        assert ends[0] <= implied <= ends[1]
+
+
+def test_reconstructed_answers_give_table_3(printed: published.Published) -> None:
+    """Independent oracles: scikit-posthocs for every P value of Table 3, scipy for the Kruskal-Wallis P."""
+    right = printed.reconstructed_successes
+    answers = [np.repeat([1, 0], [count, 133 - count]) for count in right]
+    conover = scikit_posthocs.posthoc_conover(answers, p_adjust=None).to_numpy()
+    for value in printed.items["table3"].values:
+        first, second = (int(number) for number in value.cell.split(", "))
+        if value.note:
+            assert conover[first - 1, second - 1] > value.value
+        else:
+            assert conover[first - 1, second - 1] == pytest.approx(value.value, abs=0.002)
+    assert stats.kruskal(*answers).pvalue == pytest.approx(printed.value("text_kruskal_wallis").value, abs=0.005)
+
+
+def test_table_4_implies_whole_answers_that_contradict_its_total(printed: published.Published) -> None:
+    counts = {}
+    for value in printed.items["table4"].values:
+        assert value.n is not None
+        questions = 10 * value.n
+        counts[value.id] = [count for count in range(questions + 1) if abs(count / questions - value.value) < 0.000501]
+    assert counts.pop("table4_all") == [654, 655]
+    assert [count for (count,) in counts.values()] == [312, 340, 258, 169, 161, 76]
+    assert sum(printed.reconstructed_successes) == 312 + 340
+
+
+def test_checks_name_the_contradictions(printed: published.Published) -> None:
+    status = {row["id"]: row["status"] for row in published.checks(printed)}
+    assert {name for name, verdict in status.items() if verdict == published.INCONSISTENT} == {
+        "check_table4_all",
+        "check_p_radiologists",
+        "check_board_certified",
+    }
+    assert sum(name.startswith("check_neighbours") for name in status) == 5
+    implied = {row["id"]: row["ours"] for row in published.checks(printed)}
+    assert implied["check_table4_all"] == pytest.approx(652 / 1330)
+    assert implied["check_kruskal_wallis"] == pytest.approx(0.8414, abs=5e-5)
+
+
+def test_a_check_follows_its_printed_value(printed: published.Published) -> None:
+    """Correcting the printed total makes its check agree: the verdict is computed, not stored."""
+    table4 = printed.items["table4"]
+    values = tuple(value.model_copy(update={"value": 0.490}) if value.id == "table4_all" else value for value in table4.values)
+    mended = printed.model_copy(update={"items": {**printed.items, "table4": table4.model_copy(update={"values": values})}})
+    assert {row["id"]: row["status"] for row in published.checks(mended)}["check_table4_all"] == published.CONSISTENT
+
+
+def test_every_printed_value_has_a_row(printed: published.Published) -> None:
+    frame = compared(printed, ours(0.8, 0.7, 0.9))
+    assert list(frame.reset_index().columns) == list(published.COLUMNS)
+    ids = [value.id for item in printed.items.values() for value in item.values]
+    ids += [name for name, item in printed.items.items() if not item.values]
+    ids += [row["id"] for row in published.checks(printed)]
+    assert sorted(frame.index) == sorted(ids)
+    assert frame["reason"].str.len().gt(0).all()
+    assert frame.loc["figure6_lowest", "file"] == "results/korkinof2021/some_set/figure6.pdf"
+
+
+def test_demo_is_never_comparable_even_when_equal(printed: published.Published) -> None:
+    exact = ours(0.8, 0.7, 0.9)
+    for number, moment in enumerate(MOMENTS, start=1):
+        here = (exact["measure"] == "label_mi") & (exact["first"] == moment)
+        exact.loc[here, ["value", "low", "high"]] = printed.value(f"table2_mi_m{number}").value
+    demo = compared(printed, exact, status="demo")
+    assert set(demo.loc[demo["item"] != "checks", "status"]) == {published.NOT_COMPARABLE}
+    assert demo.loc["table2_mi_m1", "reason"].startswith("Demo")
+    # ours is shown all the same, and the same table is comparable in a study
+    assert demo.loc["table2_mi_m1", "ours"] == 0.01772
+    assert compared(printed, exact).loc["table2_mi_m1", "status"] == published.REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "status"),
+    [
+        (0.01772, 0.010, 0.030, published.REPRODUCED),
+        (0.01772 * 1.049, 0.010, 0.030, published.REPRODUCED),
+        (0.01772 * 1.051, 0.010, 0.030, published.DIFFERS),
+        (0.01772 * 1.049, 0.018, 0.030, published.WITHIN),
+        (0.01772 * 1.049, math.nan, math.nan, published.WITHIN),
+        (0.5, 0.4, 0.6, published.DIFFERS),
+        (math.nan, math.nan, math.nan, published.NOT_COMPARABLE),
+    ],
+)
+def test_status_of_a_study(printed: published.Published, value: float, low: float, high: float, status: str) -> None:
+    assert compared(printed, ours(value, low, high)).loc["table2_mi_m1", "status"] == status
+
+
+def test_tolerance_is_never_below_the_printed_rounding(printed: published.Published) -> None:
+    """M5's printed MI is 0, of which no share is left."""
+    assert compared(printed, ours(0.000004, 0, 0.01)).loc["table2_mi_m5", "status"] == published.REPRODUCED
+    assert compared(printed, ours(0.000006, 0, 0.01)).loc["table2_mi_m5", "status"] == published.DIFFERS
+
+
+def test_what_can_never_be_compared_says_why(printed: published.Published) -> None:
+    frame = compared(printed, ours(0.7681, 0.7, 0.8))
+    for name, words in (
+        ("table1_m1_m1", "reconstruction"),
+        ("table2_neighbours_m1", "Implied"),
+        ("table3_1_2", "Reader study"),
+        ("figure7", "Reader study"),
+    ):
+        assert frame.loc[name, "status"] == published.NOT_COMPARABLE
+        assert words in frame.loc[name, "reason"]
+    assert frame.loc["table1_m1_m1", "ours"] == 0.7681
+
+
+def test_extremes_of_figure_6_are_those_of_the_hdr_pairs(printed: published.Published) -> None:
+    table = ours(0.85, 0.8, 0.9)
+    pair = (table["measure"] == "coverage") & (table["first"] == "M2") & (table["second"] == "M5")
+    table.loc[pair & (table["definition"] == "hdr"), ["value", "low", "high"]] = (0.79, 0.75, 0.83)
+    table.loc[pair & (table["definition"] == "density_percentile"), "value"] = 0.1
+    frame = compared(printed, table)
+    assert frame.loc["figure6_lowest", ["ours", "low", "high"]].tolist() == [0.79, 0.75, 0.83]
+    assert frame.loc["figure6_lowest", "status"] == published.REPRODUCED
+    assert frame.loc["figure6_highest", "ours"] == 0.85
+
+
+def test_two_answers_to_one_value_are_an_error(printed: published.Published) -> None:
+    with pytest.raises(LookalikeError, match="2 rows"):
+        published.compare(printed, ours(0.8, 0.7, 0.9), status="study", tolerance=0.05, synthetic="s", definitions={})
+
+
+def test_resolutions(printed: published.Published) -> None:
+    sizes = published.resolutions(printed).set_index("model")
+    assert sizes.loc["Korkinof 2021"].tolist() == [1280, 1024]
+    assert len(sizes) == 7
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("paper:", "papre:", "papre|paper"),
+        ("value: 0.7681}", "value: 0.76815}", "more than 4 decimals"),
+        ("id: table1_m1_m2", "id: table1_m1_m1", "twice"),
+        ("value: 0.7681}", "value: [}", "not YAML"),
+    ],
+)
+def test_mistakes_in_the_file_get_a_sentence(tmp_path: Path, old: str, new: str, words: str) -> None:
+    path = tmp_path / "printed.yaml"
+    path.write_text(FILE.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(LookalikeError, match=words):
+        published.load(path)
