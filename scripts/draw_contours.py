@@ -17,7 +17,7 @@ with job(snakemake) as task:
 
     def density(values: np.ndarray) -> contours.Density:
         flat = values.reshape(1, -1)
-        levels = np.unique(contour_levels(flat, definition=task["definition"]))
+        levels = np.unique(contour_levels(flat, definition="density_percentile"))  # by mass, all ten would crowd at the edge of the support
         return contours.Density(values, levels, float(support_level(flat, mass=task["mass"], definition=task["definition"])[0]))
 
     panels = []

@@ -10,6 +10,7 @@ from lookalike.cohort.index import Column
 from lookalike.config import PIXEL_RULES
 from lookalike.errors import LookalikeError
 
+QUARANTINES = ("unreadable", "undecodable")
 LEDGER_COLUMNS = ("image", "decision", "rule", "detail")
 COHORT_COLUMNS: dict[str, Column] = {
     "image": Column("str", "16 hex digits, keyed hash."),
@@ -53,14 +54,15 @@ def reconcile(index: pd.DataFrame, decisions: pd.DataFrame) -> dict[str, int]:
 
 
 def flow_counts(decisions: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
-    """What each rule removed, for the flow diagram; quarantined images are no rule's doing and are taken off before the first.
+    """What each rule removed, for the flow diagram: from all files found to the images kept.
 
     Args:
         decisions: final decisions, or those on headers alone.
         rules: the rules in force, in the order in which they apply.
 
     Returns:
-        A row a rule: step ("headers" or "pixels": what the rule looks at), rule, removed, remaining (images). Rules that removed nothing are there too.
+        Columns step, rule, removed, remaining. First a row for all files found, then the two kinds of quarantine (no rule's doing, so they are taken off first),
+        then a row a rule: step "headers" or "pixels" says what it looks at. Rules that removed nothing are there too.
 
     Raises:
         LookalikeError: the decisions name a rule that is not in force.
@@ -71,14 +73,15 @@ def flow_counts(decisions: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
         raise LookalikeError(
             f"The ledger names the rule `{unknown[0]}`, which is not in force", "cohort ledger", "Run the exclusion of this cohort again."
         )
-    removed = counts.reindex(list(rules), fill_value=0).astype(int)
-    read = int((decisions["decision"] != "quarantined").sum())
+    quarantines = decisions.loc[decisions["decision"] == "quarantined", "rule"].value_counts()
+    removed = pd.concat([quarantines.reindex(list(QUARANTINES), fill_value=0), counts.reindex(list(rules), fill_value=0)]).astype(int)
+    steps = ["quarantine"] * len(QUARANTINES) + ["pixels" if rule in PIXEL_RULES else "headers" for rule in rules]
     return pd.DataFrame(
         {
-            "step": ["pixels" if rule in PIXEL_RULES else "headers" for rule in rules],
-            "rule": list(rules),
-            "removed": removed.to_list(),
-            "remaining": (read - removed.cumsum()).to_list(),
+            "step": ["found", *steps],
+            "rule": ["", *removed.index],
+            "removed": [0, *removed],
+            "remaining": [len(decisions), *(len(decisions) - removed.cumsum())],
         }
     )
 

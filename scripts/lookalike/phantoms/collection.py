@@ -144,11 +144,26 @@ class Plan:
 
 # --- planning ----------------------------------------------------------------------------------------------------------------------------------
 
-FIRST_NAMES = "Alva Birgit Cosima Dagny Edda Freya Gunhild Hedwig Ilse Jorunn Karoline Leonie Mechthild Nanna Ottilie Philippa Quirina Ragnhild".split()
+FIRST_NAMES = (
+    "Alva",
+    "Birgit",
+    "Cosima",
+    "Dagny",
+    "Edda",
+    "Freya",
+    "Gunhild",
+    "Hedwig",
+    "Ilse",
+    "Jorunn",
+    "Karoline",
+    "Leonie",
+    "Mechthild",
+    "Nanna",
+)
 LAST_NAMES = (
-    "Aldersund Brænholt Czarnovica Dröscher Ekelhjelm Fairweather Grünspan Hollenkamp Iversholm Jankelow Kvistgaard Lindqvarn Moorcastle "
-    "Nettelhorst Oxenvad Pfefferle Quistorp Rabenhold Sørmarken Tannhöver Underdahl Vestergren Wolkenbruch Zimmerloh"
-).split()
+    *("Aldersund", "Brænholt", "Czarnovica", "Dröscher", "Ekelhjelm", "Fairweather", "Grünspan", "Hollenkamp", "Iversholm", "Jankelow"),
+    *("Kvistgaard", "Lindqvarn", "Moorcastle", "Nettelhorst", "Oxenvad", "Pfefferle", "Quistorp", "Rabenhold", "Sørmarken", "Zimmerloh"),
+)
 CLINICS = ("Klinikum Nordhafen", "St Brannock Breast Unit", "Centre Mammaire du Vallon", "Oakmere Screening Service")
 
 
@@ -258,7 +273,9 @@ def _files(
         extra = file(i, 4 + counts[i], side, view, planted)
         if planted.startswith("duplicate_"):
             original = standard[i, side, view]
-            extra = File(i, extra.number, view, side, planted, extra.path, original.sop_uid if planted == "duplicate_uid" else extra.sop_uid, original.path)
+            extra = File(
+                i, extra.number, view, side, planted, extra.path, original.sop_uid if planted == "duplicate_uid" else extra.sop_uid, original.path
+            )
         elif planted == "wrong_view":
             other: View = "ML" if i % 2 else "XCCL"
             extra = File(i, extra.number, other, side, planted, extra.path, extra.sop_uid)
@@ -379,9 +396,17 @@ def render(subject: Subject, file: File, *, shape: tuple[int, int], seed: int) -
     elif mark == "tomosynthesis":
         changes = {"sop_class": dicom.TOMOSYNTHESIS, "image_type": ("DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE"), "description": "Tomosynthesis"}
     elif mark == "derived":
-        changes = {"image_type": ("DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"), "description": f"{file.laterality} {file.view} synthetic 2D"}
+        changes = {
+            "image_type": ("DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"),
+            "description": f"{file.laterality} {file.view} synthetic 2D",
+        }
     elif mark == "stereotactic":
-        changes = {"image_type": ("ORIGINAL", "PRIMARY", "STEREO", "LEFT"), "detector_mode": "STEREO", "paddle": "BIOPSY", "description": "Stereo pair"}
+        changes = {
+            "image_type": ("ORIGINAL", "PRIMARY", "STEREO", "LEFT"),
+            "detector_mode": "STEREO",
+            "paddle": "BIOPSY",
+            "description": "Stereo pair",
+        }
         box = _box(subject, 0.3)
     elif mark == "spot":
         changes = {"modifiers": ("spot compression",), "paddle": "SPOT 9CM"}

@@ -19,9 +19,10 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels import compress
+from pydicom.pixels.utils import compress
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    UID,
     BreastTomosynthesisImageStorage,
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
@@ -437,7 +438,7 @@ def _encode(ds: Dataset, pixels: Array, vendor: Vendor) -> None:
     """Pixel data and file meta information in the vendor's transfer syntax."""
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
-    ds.file_meta.TransferSyntaxUID = vendor.syntax
+    ds.file_meta.TransferSyntaxUID = UID(vendor.syntax)
     ds.file_meta.ImplementationClassUID, ds.file_meta.ImplementationVersionName = IMPLEMENTATION, "LOOKALIKE"
     if vendor.syntax in (JPEG2000Lossless, RLELossless):
         compress(ds, vendor.syntax, pixels, generate_instance_uid=False)

@@ -90,7 +90,7 @@ def draw(seed: int, *, density: Density, lesion: Lesion = "none", lesion_side: S
     depth = float(np.clip(rng.normal(10.0, 2.1) * shrink, 5.5, 15.0))
     height = depth * float(rng.uniform(1.75, 2.25))
     field = 24.0 if height < 16.0 and depth < 9.5 else 30.0
-    fat = float(rng.uniform(0.22, 0.48))
+    fat = float(rng.uniform(0.22, 0.52))
     return Patient(
         seed=seed,
         density=density,
@@ -102,8 +102,8 @@ def draw(seed: int, *, density: Density, lesion: Lesion = "none", lesion_side: S
         pectoral_length=float(rng.uniform(0.4, 0.72)) * field,
         field=field,
         fat=fat,
-        dense=min(fat + float(rng.uniform(0.42, 0.56)), 0.9),
-        beta=float(np.clip(rng.normal(3.0, 0.12), 2.6, 3.4)),
+        dense=min(fat + float(rng.uniform(0.42, 0.6)), 0.95),
+        beta=round(float(np.clip(rng.normal(3.0, 0.12), 2.6, 3.3)), 1),  # few values, so that spectra are worked out once
         lesion=lesion,
         lesion_side=lesion_side,
     )
@@ -184,7 +184,7 @@ def _frame(patient: Patient, shape: tuple[int, int], box: Box | None) -> Frame:
     return Frame(shape, height / shape[0], top, left, grid, cell)
 
 
-def _step(value: Array, low: float, high: float) -> Array:
+def _step(value: Array, low: float | Array, high: float | Array) -> Array:
     """Smooth step from 0 at `low` to 1 at `high`."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -260,13 +260,13 @@ def _outline(patient: Patient, view: View, side: Side, frame: Frame) -> Shape:
 
 def _shared(patient: Patient, side: Side, view: View, stream: int, frame: Frame, beta: float, stretch: float = 1.0) -> Array:
     """A grid field of unit variance whose coarse structure agrees in part between a patient's breasts and in part between a breast's views."""
-    amplitude = _amplitude(*frame.grid, frame.cell, beta, stretch)
+    amplitude = _amplitude(*frame.grid, frame.cell, round(beta, 2), stretch)
     spectrum = _noise(np.random.default_rng([patient.seed, 5, stream, side == "R", VIEWS.index(view)]), *amplitude.shape)
     low = 40  # cycles a field: about 7 mm
     of_patient = _noise(np.random.default_rng([patient.seed, 3, stream]), 2 * low, low)
     of_breast = _noise(np.random.default_rng([patient.seed, 4, stream, side == "R"]), 2 * low, low)
     for rows, block in ((slice(0, low), slice(0, low)), (slice(-low, None), slice(low, None))):
-        spectrum[rows, :low] = 0.63 * spectrum[rows, :low] + 0.55 * (of_patient[block] + of_breast[block])
+        spectrum[rows, :low] = 0.7 * of_patient[block] + 0.45 * of_breast[block] + 0.55 * spectrum[rows, :low]
     return fft.irfft2(spectrum * amplitude, s=frame.grid)
 
 
@@ -297,7 +297,10 @@ def _sample(fields: tuple[Array, Array], row: Array, column: Array) -> tuple[Arr
 def _glandular(patient: Patient, side: Side, view: View, shape: Shape, frame: Frame) -> tuple[Array, Array]:
     """Dense tissue and strands on the grid, each in [0, 1]."""
     broad = _shared(patient, side, view, 0, frame, 4.2)
-    fans = (_shared(patient, side, view, 1, frame, 3.7, 4.0), _shared(patient, side, view, 2, frame, 3.3, 2.5))
+    fans = (
+        _shared(patient, side, view, 1, frame, patient.beta + 0.7, 4.0),
+        _shared(patient, side, view, 2, frame, patient.beta + 0.3, 2.5),
+    )
     first, second = _sample(fans, *_fan(shape, frame, broad))
     threads = 0.75 * np.exp(-((first / 0.22) ** 2)) + 0.45 * np.exp(-((second / 0.2) ** 2))
 
@@ -308,8 +311,8 @@ def _glandular(patient: Patient, side: Side, view: View, shape: Shape, frame: Fr
     cy = shape.nipple[1] - (0.14 * shape.upper * rng.uniform(0.2, 1.3) if view in ("MLO", "ML") else rng.normal(0, 0.05) * shape.upper)
     ax = shape.depth * 0.46 * reach
     ay = 0.5 * (shape.lower + min(shape.upper, 1.3 * shape.lower)) * 0.62 * reach * rng.uniform(0.85, 1.1)
-    ay = ay * (1 - 0.4 * _step(shape.x, cx, shape.depth))  # towards the nipple the gland narrows to a cone
-    envelope = np.maximum(1 - ((shape.x - cx) / ax) ** 2 - ((shape.y - cy) / ay) ** 2, -4)
+    narrowed = ay * (1 - 0.4 * _step(shape.x, cx, shape.depth))  # towards the nipple the gland is a cone
+    envelope = np.maximum(1 - ((shape.x - cx) / ax) ** 2 - ((shape.y - cy) / narrowed) ** 2, -4)
     towards_nipple = np.exp(-(((shape.x - shape.depth) / 2.2) ** 2) - ((shape.y - shape.nipple[1]) / 1.0) ** 2)
     firm = {"A": 0.7, "B": 0.8, "C": 0.95, "D": 1.1}[patient.density] * rng.uniform(0.75, 1.2)
     margin = {"A": 1.5, "B": 1.3, "C": 1.05, "D": 0.8}[patient.density] * (1 - 0.75 * towards_nipple) * np.exp(0.25 * broad)
@@ -324,7 +327,7 @@ def _glandular(patient: Patient, side: Side, view: View, shape: Shape, frame: Fr
         over = score - np.quantile(score[breast], 1 - share)
         rise = np.logaddexp(0, over / 0.36) * 0.36
         tissue += part * (1 - np.exp(-rise / {"A": 0.75, "B": 0.7, "C": 0.6, "D": 0.45}[patient.density]))
-    tissue *= np.clip(0.86 + 0.1 * broad + 0.1 * first + 0.07 * second, 0.35, 1.15)
+    tissue *= np.clip(0.95 + 0.1 * broad + 0.1 * first + 0.07 * second, 0.35, 1.25)
     near = _step(envelope, -3.0, 0.6) * room
     return (tissue * room**0.5).astype(np.float32), (threads * (0.3 * _step(shape.inside, 0.2, 1.2) + 0.7 * near)).astype(np.float32)
 
@@ -549,9 +552,7 @@ def _foreign(image: Array, frame: Frame, patient: Patient, side: Side, view: Vie
 # --- the view ----------------------------------------------------------------------------------------------------------------------------------
 
 
-def render(
-    patient: Patient, *, view: View, laterality: Side, shape: tuple[int, int], foreign: Foreign = "none", box: Box | None = None
-) -> Array:
+def render(patient: Patient, *, view: View, laterality: Side, shape: tuple[int, int], foreign: Foreign = "none", box: Box | None = None) -> Array:
     """One view of one breast, as a workstation shows it.
 
     Args:
@@ -584,8 +585,8 @@ def render(
     image = frame.fine(coarse)
     solid = frame.fine(thickness)
     texture = power_law(rng, shape=shape, pixel=frame.pixel, beta=patient.beta)
-    image += texture * solid * frame.fine(contrast * (0.05 + 0.07 * tissue - 0.01 * muscle))
-    image += _lines(patient, laterality, view, outline, frame) * solid * frame.fine(0.32 * (1 - 0.6 * tissue) * (1 - 0.75 * muscle))
+    image += texture * solid * frame.fine(contrast * (0.058 + 0.06 * tissue - 0.02 * muscle))
+    image += _lines(patient, laterality, view, outline, frame) * solid * frame.fine(0.27 * (1 - 0.6 * tissue) * (1 - 0.75 * muscle))
     image += rng.standard_normal(shape, dtype=np.float32) * 0.004
     image += 0.1 * patient.fat * np.exp(-(((inside - 0.1) / 0.08) ** 2)) * look.uniform(0.5, 2.0)
     if patient.lesion != "none" and laterality == patient.lesion_side:
