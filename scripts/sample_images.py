@@ -16,7 +16,7 @@ with job(snakemake) as task:
     weights = Path(snakemake.input.weights)
     network = read_weights(weights)[1]
     base, levels = tuple(network["base"]), network["stage"] + 1
-    batches = sample(weights, indices=range(first, last), seed=task["seed"], batch=task["batch"], device=task["device"])
+    batches = sample(weights, indices=range(first, last), seed=task["seed"], batch=task["batch"], device=task["device"], threads=snakemake.threads)
     write_part(
         Path(snakemake.output.store),
         (image for batch in batches for image in batch),

@@ -40,7 +40,12 @@ MANDATORY = re.findall(
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     root = tmp_path_factory.mktemp("phantoms")
-    return root, write_collection(root, patients=PATIENTS, shape=SHAPE, seed=SEED)
+    before = pydicom_config.settings.writing_validation_mode
+    pydicom_config.settings.writing_validation_mode = pydicom_config.RAISE
+    try:
+        return root, write_collection(root, patients=PATIENTS, shape=SHAPE, seed=SEED)
+    finally:
+        pydicom_config.settings.writing_validation_mode = before
 
 
 def patient(seed: int = 11, **changes: object) -> Patient:

@@ -158,6 +158,6 @@ def test_description_reads_shapes_off_the_network() -> None:
     assert [row["kind"] for row in rows][:3] == ["dense", "conv 3x3", "conv 3x3 up"]
     network = discriminator(1)
     rows = describe(network)
-    assert [row["layer"] for row in rows] == ["from_rgb", "conv", "down", "conv", "dense", "score"]
+    assert [row["layer"] for row in rows] == ["from_rgb", "conv", "down", "minibatch_std", "conv", "dense", "score"]
     unused = sum(p.numel() for p in network.from_rgb["0"].parameters())
     assert sum(int(row["parameters"]) for row in rows) == sum(p.numel() for p in network.parameters()) - unused

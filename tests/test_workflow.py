@@ -58,6 +58,7 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{GENERATOR}.precision": ("bf16", {"train_stage"}),
     f"{GENERATOR}.device": ("cpu", {"train_stage"}),
     f"{GENERATOR}.seed": (2, {"train_stage", "plot_stage"}),
+    f"{GENERATOR}.threads": (2, set()),
     f"{GENERATOR}.save_minutes": (1.0, set()),
     "synthetic.progan.images": (61, {"sample_images"}),
     "synthetic.progan.parts": (2, {"sample_images"}),
@@ -230,7 +231,7 @@ def test_report_builds(finished_run: Path) -> None:
 
 def test_named_targets(finished_run: Path) -> None:
     for item in ("table1", "table2", "figure1", "figure2", "figure3", "figure5", "figure6"):
-        run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, f"korkinof2021_{item}")
+        run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, "--", f"korkinof2021_{item}")
         assert run.returncode == 0, run.stdout
 
 

@@ -113,7 +113,7 @@ class Pixels(Section):
     window: int | Literal["voi_lut", "min_max"] = Field(
         0,
         description="Display window: the file's n-th window (0 = first, as K21's default windowing), `voi_lut` = its VOI LUT Sequence, `min_max` = no window. "
-        "A file without the one asked for falls back to its other kind, then to min_max.",
+        "A file without the one asked for falls back to its other kind, then to min_max; 8-bit images without any keep their full range.",
     )
     base: tuple[int, int] = Field(
         (5, 4), description="Rows and columns of the lowest level; every level doubles both (5x4 reaches 1280x1024 at level 8)."
@@ -182,6 +182,7 @@ class Generator(Section):
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 autocast applies on CUDA only.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto = CUDA where there is one, with a line in the log that says which.")
     seed: int = Field(1, ge=0, description="Seed of weights, latents and data order.")
+    threads: int = Field(2, ge=1, description="CPU threads of training (a resource: changing it reruns nothing; small networks are fastest with 1).")
     save_minutes: float = Field(5.0, gt=0, description="Minutes between saves of the training state (a resource: changing it reruns nothing).")
 
 
@@ -237,7 +238,7 @@ class Coverage(Section):
     mass: float = Field(0.97, gt=0, lt=1, description="Mass of the region (K21: 97th percentile).")
     grid: int = Field(200, ge=32, description="Grid points an axis.")
     cut: float = Field(3.0, gt=0, description="Margin of the grid in bandwidths.")
-    scale: Literal["zscore", "raw"] = Field("zscore", description="Axes before the density estimate.")
+    scale: Literal["zscore", "raw"] = Field("zscore", description="Units of the figure's axes; with a full-covariance density they change no coverage.")
 
 
 class Measures(Section):
@@ -246,7 +247,7 @@ class Measures(Section):
     reals: Literal["all", "train", "validation", "test"] = Field("all", description="Real images that synthetic ones are compared with.")
     maximum_images: int | None = Field(None, ge=10, description="At most this many real images, drawn at random; null = all.")
     splits: int = Field(50, ge=2, description="Patient-disjoint splits behind every real-against-real ceiling.")
-    bootstrap: int = Field(500, ge=10, description="Patient-clustered bootstrap draws behind every interval.")
+    bootstrap: int = Field(500, ge=10, description="Patient-clustered resamples behind every interval (half-samples for label MI, whose neighbours repeated points would fake).")
     seed: int = Field(1, ge=0, description="Seed of splits, bootstraps and permutations.")
     moments: Moments = Field(default_factory=lambda: Moments())
     label_mi: LabelMI = Field(default_factory=lambda: LabelMI())

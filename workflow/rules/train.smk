@@ -27,7 +27,7 @@ rule train_stage:
         "benchmarks/runs/train_stage/{generator}_{stage}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: lambda wildcards: CONFIG.generators[wildcards.generator].threads
     resources:
         gpu=1,
         mem_mb=scaled(16000),

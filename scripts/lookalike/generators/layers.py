@@ -69,6 +69,18 @@ def minibatch_std(x: Tensor, group: int) -> Tensor:
     return torch.cat([x, statistic.to(x.dtype)[:, None, None, None].expand(n, 1, height, width)], dim=1)
 
 
+class MinibatchStd(nn.Module):
+    """`minibatch_std` as a layer without weights."""
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C + 1, H, W]."""
+        return minibatch_std(x, self.group)
+
+
 class EqualisedDense(nn.Module):
     """Dense layer whose weights are N(0, 1) and are scaled by gain / sqrt(fan-in) at run time, so that Adam's step is relative to it."""
 

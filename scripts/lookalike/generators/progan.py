@@ -16,11 +16,11 @@ from lookalike.generators.layers import (
     SQRT2,
     EqualisedConv,
     EqualisedDense,
+    MinibatchStd,
     at_least_float32,
     downsample,
     initialise,
     leaky_relu,
-    minibatch_std,
     pixel_norm,
     upsample,
 )
@@ -75,14 +75,14 @@ class DiscriminatorBase(nn.Module):
 
     def __init__(self, channels: int, base: tuple[int, int], *, group: int) -> None:
         super().__init__()
-        self.group = group
+        self.minibatch_std = MinibatchStd(group)
         self.conv = EqualisedConv(channels + 1, channels, kernel=3)
         self.dense = EqualisedDense(channels * base[0] * base[1], channels)
         self.score = EqualisedDense(channels, 1, gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels, *base] to [N], at least float32."""
-        x = leaky_relu(self.conv(minibatch_std(x, self.group)))
+        x = leaky_relu(self.conv(self.minibatch_std(x)))
         return at_least_float32(self.score(leaky_relu(self.dense(x.flatten(1)))).squeeze(1))
 
 
@@ -188,12 +188,14 @@ def describe(network: Generator | Discriminator) -> list[dict[str, int | str]]:
     """
     rows: list[dict[str, int | str]] = []
 
-    def note(name: str, layer: EqualisedConv | EqualisedDense, output: Tensor) -> None:
+    def note(name: str, layer: EqualisedConv | EqualisedDense | MinibatchStd, output: Tensor) -> None:
         block, stage, *rest = name.split(".")
-        dense = isinstance(layer, EqualisedDense)
-        side = layer.weight.shape[-1]
-        kind = "dense" if dense else f"conv {side}x{side}" + ("" if layer.resample == "none" else f" {layer.resample}")
-        channels, height, width = (output.shape[1], 1, 1) if dense else output.shape[1:]
+        channels, height, width = (output.shape[1], 1, 1) if isinstance(layer, EqualisedDense) else output.shape[1:]
+        if isinstance(layer, EqualisedConv):
+            side = layer.weight.shape[-1]
+            kind = f"conv {side}x{side}" + ("" if layer.resample == "none" else f" {layer.resample}")
+        else:
+            kind = "dense" if isinstance(layer, EqualisedDense) else "minibatch std"
         size = sum(parameter.numel() for parameter in layer.parameters())
         rows.append(
             {
@@ -211,7 +213,7 @@ def describe(network: Generator | Discriminator) -> list[dict[str, int | str]]:
     hooks = [
         layer.register_forward_hook(lambda layer, _, output, name=name: note(name, layer, output))
         for name, layer in network.named_modules()
-        if isinstance(layer, EqualisedConv | EqualisedDense)
+        if isinstance(layer, EqualisedConv | EqualisedDense | MinibatchStd)
     ]
     try:
         with torch.no_grad():

@@ -9,7 +9,7 @@ Source: DICOM PS3.3 A.26 (Digital Mammography X-Ray Image IOD), C.8.11 (its modu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -414,7 +414,7 @@ def _display(ds: Dataset, vendor: Vendor) -> None:
         ds.VOILUTSequence = Sequence(list(_tables(vendor)))
 
 
-def _tables(vendor: Vendor) -> Iterable[Dataset]:
+def _tables(vendor: Vendor) -> Iterator[Dataset]:
     """Look-up tables with 12-bit output: the sigmoid of each window, or the one curve of a vendor without windows."""
     if vendor.windows:
         for window in vendor.windows:

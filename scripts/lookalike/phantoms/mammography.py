@@ -13,6 +13,7 @@ for the view.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -499,10 +500,10 @@ def _implant(image: Array, frame: Frame, patient: Patient, shape: Shape, displac
     image += (cover * (grey - image)).astype(np.float32).clip(0)
 
 
-def _metal(image: Array, frame: Frame, centre: tuple[float, float], reach: float, distance: object) -> None:
+def _metal(image: Array, frame: Frame, centre: tuple[float, float], reach: float, distance: Callable[[Array, Array], Array]) -> None:
     """Paint metal where a signed distance in cm, a function of (dx, dy), is below zero; at least the pixel nearest to it is full."""
     patch = _patch(image, frame, centre, reach)
-    if patch is None or not callable(distance):
+    if patch is None:
         return
     where, dx, dy = patch
     signed = distance(dx, dy)

@@ -12,18 +12,17 @@ from lookalike.errors import LookalikeError
 logger = logging.getLogger(__name__)
 
 
-def choose_device(wish: Literal["auto", "cpu", "cuda"], *, threads: int | None = None) -> torch.device:
+def choose_device(wish: Literal["auto", "cpu", "cuda"], *, threads: int) -> torch.device:
     """The device to run on, with a line in the log that nobody overlooks: a run on the wrong one takes a hundred times longer.
 
     Args:
         wish: auto = CUDA where there is one.
-        threads: CPU threads that torch may use; None = as it is.
+        threads: CPU threads that torch may use.
 
     Raises:
         LookalikeError: CUDA was asked for and there is none.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     available = torch.cuda.is_available()
     if wish == "cuda" and not available:
         raise LookalikeError(
