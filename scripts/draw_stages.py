@@ -18,7 +18,9 @@ with job(snakemake) as task:
     store = ImageStore(table, [Path(path) for path in snakemake.input.store])
     synthetic, real = [], []
     for stage, weights in enumerate(snakemake.input.weights):
-        images = np.concatenate(list(sample(Path(weights), indices=range(len(table)), seed=task["seed"], batch=SHOWN, device="cpu", threads=snakemake.threads)))
+        images = np.concatenate(
+            list(sample(Path(weights), indices=range(len(table)), seed=task["seed"], batch=SHOWN, device="cpu", threads=snakemake.threads))
+        )
         synthetic.append((stage, images.shape[1:], images))
         real.append((stage, images.shape[1:], store.level(stage)[:] / (2**store.bits - 1)))
     samples.draw(synthetic, real, Path(snakemake.output.png).with_suffix(""), label=label(task["simulated"]))

@@ -156,7 +156,11 @@ def test_images_without_moments_are_dropped_and_counted() -> None:
 def test_collapsed_generator_says_why_there_is_no_number() -> None:
     real, collapsed = moments(60, seed=16), np.repeat(moments(1, seed=17), 40, axis=0)
     table = compare_coverage(real, patients(60), collapsed, grid=40, **FAST)
-    assert table["value"].isna().all() and table["ceiling"].notna().all() and (table.loc[table["measure"] == "coverage", "note"] == "synthetic: all values are the same").all()
+    assert (
+        table["value"].isna().all()
+        and table["ceiling"].notna().all()
+        and (table.loc[table["measure"] == "coverage", "note"] == "synthetic: all values are the same").all()
+    )
     table = compare_label_mi(real, patients(60), collapsed, permutations=19, **FAST)
     assert (table.loc[table["definition"] == "clipped", "value"] > 0.5).all() and (table.loc[table["definition"] == "p", "value"] == 1 / 20).all()
 

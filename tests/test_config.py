@@ -53,7 +53,7 @@ def test_branch_walks_into_lists_and_names_what_is_missing(demo: dict) -> None:
     loaded = config.load(demo)
     assert config.branch(loaded, "generators.progan.stages.1")["batch"] == demo["generators"]["progan"]["stages"][1]["batch"]
     assert config.branch(loaded, "cohorts.mammography.source.simulated") is True
-    with pytest.raises(LookalikeError, match="There is no `generators.stylegan`"):
+    with pytest.raises(LookalikeError, match=r"There is no `generators\.stylegan`"):
         config.branch(loaded, "generators.stylegan")
 
 

@@ -23,6 +23,7 @@ def measures() -> pd.DataFrame:
     keys = [("label_mi", definition, moment, "") for definition in tables.LABEL_MI_ROWS for moment in MOMENTS]
     keys += [("pair_mi", "density_nmi", *pair) for pair in pairs]
     keys += [("coverage", "hdr", *pair) for pair in pairs if pair[0] != pair[1]]
+    keys += [("coverage_mean", "hdr", "all pairs", "")]
     keys += [("spectrum", "log10_power_ratio", band, "") for band in ("low", "mid", "high")]
     frame = pd.DataFrame(keys, columns=["measure", "definition", "first", "second"])
     for column, value in zip(tables.STATISTICS, (0.80, 0.75, 0.85, 0.78, 0.70, 0.84, 0.92, 0.88, 0.96), strict=True):
@@ -159,9 +160,9 @@ def test_answer_is_computed_from_the_measures() -> None:
     table.loc[worst, ["value", "low", "high"]] = (0.30, 0.21, 0.41)
     table.loc[(table["measure"] == "spectrum") & (table["first"] == "high"), ["value", "low", "high"]] = (-1.0, -2.0, 0.0)
     coverage, label_mi, spectrum = index_page.answer(table, definitions={"coverage": "hdr"})
-    assert coverage.figure == "75 %"
-    assert coverage.sentences[0] == "Lowest: variance and kurtosis, 0.30 [0.21, 0.41]."
-    assert "the two ranges meet in 0 of 10 pairs" in coverage.sentences[1]
+    assert coverage.figure == "80 %"
+    assert coverage.sentences[0] == "Lowest: variance and kurtosis, 0.30."
+    assert "by 0.92 [0.88, 0.96], so 85 % of the ceiling; the two ranges meet in 0 of 10 pairs" in coverage.sentences[2]
     assert label_mi.figure == "0.040 nats"
     assert spectrum.figure == "× 0.10"
     assert "[0.01, 1.00]" in spectrum.sentences[0]

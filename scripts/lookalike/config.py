@@ -132,11 +132,11 @@ class Pixels(Section):
 class Cohort(Section):
     """One set of real or outside images, from raw files to a clean cohort with a store."""
 
-    source: Source = Field(default_factory=lambda: Source())
-    phantoms: Phantoms = Field(default_factory=lambda: Phantoms())
-    exclude: Exclude = Field(default_factory=lambda: Exclude())
-    split: Split = Field(default_factory=lambda: Split())
-    pixels: Pixels = Field(default_factory=lambda: Pixels())
+    source: Source = Field(default_factory=Source)
+    phantoms: Phantoms = Field(default_factory=Phantoms)
+    exclude: Exclude = Field(default_factory=Exclude)
+    split: Split = Field(default_factory=Split)
+    pixels: Pixels = Field(default_factory=Pixels)
     parts: int = Field(1, ge=1, le=256, description="Scatter parts in which images are decoded (aim at minutes of work a part).")
 
 
@@ -170,7 +170,7 @@ class Generator(Section):
     split: Literal["train", "all"] = Field("train", description="Images it learns from: the training split, or every image kept.")
     latent: int = Field(512, ge=1, description="Latent dimension (PG: 512).")
     stages: tuple[Stage, ...] = Field(..., min_length=1, description="Resolution stages from base upwards.")
-    loss: Loss = Field(default_factory=lambda: Loss())
+    loss: Loss = Field(default_factory=Loss)
     adam_beta1: float = Field(0.0, ge=0, lt=1, description="Adam's beta 1 (PG: 0).")
     adam_beta2: float = Field(0.99, ge=0, lt=1, description="Adam's beta 2 (PG: 0.99).")
     adam_epsilon: float = Field(1e-8, gt=0, description="Adam's epsilon (PG: 1e-8).")
@@ -238,7 +238,9 @@ class Coverage(Section):
     mass: float = Field(0.97, gt=0, lt=1, description="Mass of the region (K21: 97th percentile).")
     grid: int = Field(200, ge=32, description="Grid points an axis.")
     cut: float = Field(3.0, gt=0, description="Margin of the grid in bandwidths.")
-    scale: Literal["zscore", "raw"] = Field("zscore", description="Units of the figure's axes; with a full-covariance density they change no coverage.")
+    scale: Literal["zscore", "raw"] = Field(
+        "zscore", description="Units of the figure's axes; with a full-covariance density they change no coverage."
+    )
 
 
 class Measures(Section):
@@ -247,12 +249,16 @@ class Measures(Section):
     reals: Literal["all", "train", "validation", "test"] = Field("all", description="Real images that synthetic ones are compared with.")
     maximum_images: int | None = Field(None, ge=10, description="At most this many real images, drawn at random; null = all.")
     splits: int = Field(50, ge=2, description="Patient-disjoint splits behind every real-against-real ceiling.")
-    bootstrap: int = Field(500, ge=10, description="Patient-clustered resamples behind every interval (half-samples for label MI, whose neighbours repeated points would fake).")
+    bootstrap: int = Field(
+        500,
+        ge=10,
+        description="Patient-clustered resamples behind every interval (half-samples for label MI, whose neighbours repeated points would fake).",
+    )
     seed: int = Field(1, ge=0, description="Seed of splits, bootstraps and permutations.")
-    moments: Moments = Field(default_factory=lambda: Moments())
-    label_mi: LabelMI = Field(default_factory=lambda: LabelMI())
-    pair_mi: PairMI = Field(default_factory=lambda: PairMI())
-    coverage: Coverage = Field(default_factory=lambda: Coverage())
+    moments: Moments = Field(default_factory=Moments)
+    label_mi: LabelMI = Field(default_factory=LabelMI)
+    pair_mi: PairMI = Field(default_factory=PairMI)
+    coverage: Coverage = Field(default_factory=Coverage)
 
 
 class Korkinof2021(Section):
@@ -272,7 +278,7 @@ class Config(Section):
     cohorts: dict[Name, Cohort] = Field(..., min_length=1, description="Image cohorts by name.")
     generators: dict[Name, Generator] = Field(default_factory=dict, description="Generators by name.")
     synthetic: dict[Name, Synthetic] = Field(default_factory=dict, description="Synthetic image sets by name.")
-    measures: Measures = Field(default_factory=lambda: Measures())
+    measures: Measures = Field(default_factory=Measures)
     korkinof2021: Korkinof2021 | None = Field(None, description="K21's tables and figures; null = none.")
 
     @model_validator(mode="after")
@@ -404,7 +410,8 @@ def _sections(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, type[B
     for name, field in model.model_fields.items():
         section = _section_of(field.annotation)
         if section is not None:
-            place = {dict: f"{name}.<name>", tuple: f"{name}[k]"}.get(get_origin(field.annotation), name)
+            origin = get_origin(field.annotation)
+            place = f"{name}.<name>" if origin is dict else f"{name}[k]" if origin is tuple else name
             yield from _sections(f"{prefix}.{place}".lstrip("."), section)
 
 

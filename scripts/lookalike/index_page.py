@@ -148,30 +148,35 @@ def write_index(items: Sequence[Item], comparison: pd.DataFrame, overview: Overv
 
 def answer(measures: pd.DataFrame, *, definitions: Mapping[str, str]) -> list[Card]:
     """The answer in three parts (moments together, moments alone, texture), each computed from rows of the measures; parts without rows are left out."""
-    parts = (_coverage, _label_mi, _spectrum)
-    rows = [_select(measures, *key) for key in (("coverage", definitions["coverage"]), ("label_mi", "clipped"), ("spectrum", "log10_power_ratio"))]
-    return [part(table) for part, table in zip(parts, rows, strict=True) if len(table)]
+    pairs, mean = (_select(measures, measure, definitions["coverage"]) for measure in ("coverage", "coverage_mean"))
+    label_mi, spectrum = _select(measures, "label_mi", "clipped"), _select(measures, "spectrum", "log10_power_ratio")
+    cards = [_coverage(pairs, mean.iloc[0])] if len(mean) else []
+    return cards + [part(rows) for part, rows in ((_label_mi, label_mi), (_spectrum, spectrum)) if len(rows)]
 
 
 def _select(measures: pd.DataFrame, measure: str, definition: str) -> pd.DataFrame:
     return measures[(measures["measure"] == measure) & (measures["definition"] == definition)].dropna(subset="value").reset_index(drop=True)
 
 
-def _coverage(rows: pd.DataFrame) -> Card:
+def _coverage(rows: pd.DataFrame, mean: pd.Series) -> Card:
     worst = rows.iloc[int(rows["value"].to_numpy().argmin())]
     pair = f"{MOMENTS[worst['first']]} and {MOMENTS[worst['second']]}"
     reaching = int((rows["matched_high"] >= rows["ceiling_low"]).sum())
     return Card(
         title="Do synthetic images reach where real ones are?",
-        figure=f"{100 * rows['value'].mean():.0f} %",
+        figure=f"{100 * mean['value']:.0f} %",
         unit=f"of the real images' support covered, mean of {len(rows)} pairs of moments",
         sentences=(
-            f"Lowest: {pair}, {number(worst['value'], 2)} {interval(worst['low'], worst['high'], 2)}.",
+            f"Lowest: {pair}, {number(worst['value'], 2)}.",
+            _sentence("The mean's 95 % interval is {}.", interval(mean["low"], mean["high"], 2)),
             _sentence(
-                "At equal numbers of images: {} on average, where one half of the real patients covers the other by {}; "
+                "At equal numbers of images: {} {}, where one half of the real patients covers the other by {} {}, so {} of the ceiling; "
                 f"the two ranges meet in {reaching} of {len(rows)} pairs.",
-                number(rows["matched"].mean(), 2),
-                number(rows["ceiling"].mean(), 2),
+                number(mean["matched"], 2),
+                interval(mean["matched_low"], mean["matched_high"], 2),
+                number(mean["ceiling"], 2),
+                interval(mean["ceiling_low"], mean["ceiling_high"], 2),
+                "" if math.isnan(mean["ratio"]) else f"{100 * mean['ratio']:.0f} %",
             ),
         ),
         marks=_marks(rows, 0.0, 1.0, [f"{row['first']} {row['second']}" for row in rows.to_dict("records")], decimals=2),

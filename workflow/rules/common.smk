@@ -204,9 +204,8 @@ def final_outputs():
 
 def audit(synthetic):
     """A synthetic set's tables and figures; those of the networks only where the generator is ours."""
-    items = ["table1.html", "table2.html", "figure3.png", "figure5.png", "figure6.png", "spectrum.png"]
-    if synthetic in sampled():
-        items += ["figure1.png", "figure2.png"]
+    networks = ["figure1.png", "figure2.png"] if synthetic in sampled() else []
+    items = ["table1.html", "table2.html", *networks, "figure3.png", "figure5.png", "figure6.png", "spectrum.png"]
     return [f"results/korkinof2021/{synthetic}/{item}" for item in items]
 
 
