@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from _job import job
+from lookalike.cohort.split import select_images
 from lookalike.files import atomic
-from lookalike.measures.compare import select_images
 from lookalike.measures.spectrum import image_spectra
 from lookalike.pixels.store import ImageStore
 

@@ -24,7 +24,7 @@ from lookalike.cohort.header import normal_age, normal_view, parse_header
 from lookalike.cohort.identity import PHANTOM_KEY, hash_identity, load_key
 from lookalike.cohort.index import INDEX_COLUMNS, build_index
 from lookalike.cohort.ledger import COHORT_COLUMNS, cohort_table, flow_counts, public_ledger, reconcile
-from lookalike.cohort.split import split_patients
+from lookalike.cohort.split import select_images, split_patients
 from lookalike.config import Exclude
 from lookalike.errors import LookalikeError
 
@@ -498,6 +498,16 @@ def test_split_hardly_moves_when_patients_are_added() -> None:
     assert sum(few[patient] != many[patient] for patient in few) < 50  # two cuts, each moved by a binomial fluctuation
     assert set(split_patients(patients, train=0.0, validation=0.0, seed=1).values()) == {"test"}
     assert set(split_patients(["p"], train=0.2, validation=0.2, seed=1).values()) == {"train"}
+
+
+def test_select_images() -> None:
+    table = pd.DataFrame({"image": list("abcdefgh"), "split": ["train"] * 5 + ["test"] * 3})
+    assert select_images(table, split="test", maximum=None, seed=1)["image"].tolist() == ["f", "g", "h"]
+    chosen = select_images(table, split="all", maximum=4, seed=1)
+    assert len(chosen) == 4 and chosen["image"].is_monotonic_increasing and chosen.index.tolist() == [0, 1, 2, 3]
+    assert chosen.equals(select_images(table, split="all", maximum=4, seed=1))
+    with pytest.raises(LookalikeError, match="No real image is in the split `validation`"):
+        select_images(table, split="validation", maximum=None, seed=1)
 
 
 # --- identity leaves nothing behind

@@ -16,7 +16,6 @@ from lookalike.measures.compare import (
     compare_label_mi,
     compare_pair_mi,
     compare_spectrum,
-    select_images,
     spectrum_curves,
 )
 from lookalike.measures.coverage import Coverage, coverage
@@ -188,16 +187,6 @@ def test_spectrum_finds_the_smooth_band() -> None:
     assert curves["frequency"].tolist() == list(range(1, 65))
     assert (curves["ceiling_low"] < curves["real"]).all() and (curves["real"] < curves["ceiling_high"]).all()
     np.testing.assert_allclose(curves["synthetic"], synthetic.mean(axis=0))
-
-
-def test_select_images() -> None:
-    table = pd.DataFrame({"image": list("abcdefgh"), "split": ["train"] * 5 + ["test"] * 3})
-    assert select_images(table, split="test", maximum=None, seed=1)["image"].tolist() == ["f", "g", "h"]
-    chosen = select_images(table, split="all", maximum=4, seed=1)
-    assert len(chosen) == 4 and chosen["image"].is_monotonic_increasing and chosen.index.tolist() == [0, 1, 2, 3]
-    assert chosen.equals(select_images(table, split="all", maximum=4, seed=1))
-    with pytest.raises(LookalikeError, match="No real image is in the split `validation`"):
-        select_images(table, split="validation", maximum=None, seed=1)
 
 
 def test_halves_of_real_mammograms_cover_one_another(real_data: Path) -> None:

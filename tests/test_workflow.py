@@ -40,6 +40,7 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{COHORT}.pixels.base": ([4, 4], {"prepare_images", "train_stage"}),
     f"{COHORT}.pixels.levels": (4, {"prepare_images"}),
     f"{COHORT}.pixels.bits": (16, {"prepare_images", "sample_images"}),
+    f"{COHORT}.pixels.rotate": (90, {"prepare_images"}),
     f"{COHORT}.pixels.chest_wall": ("right", {"prepare_images"}),
     f"{COHORT}.pixels.background": ("zero", {"prepare_images"}),
     f"{COHORT}.parts": (3, {"exclude_by_header"}),

@@ -120,6 +120,9 @@ class Pixels(Section):
     )
     levels: int = Field(9, ge=1, le=12, description="Number of levels of detail; the highest is base x 2^(levels-1).")
     bits: Literal[8, 16] = Field(8, description="Bits a pixel in the store.")
+    rotate: Literal[0, 90, 180, 270] = Field(
+        0, description="Degrees by which every image is first turned counter-clockwise (sets whose chest wall is at the top or bottom)."
+    )
     chest_wall: Literal["left", "right", "keep"] = Field(
         "left",
         description="Side that the chest wall is flipped to, decided from the pixels; keep = as stored. Our decision: K21 shows no laterality conditioning.",

@@ -1,10 +1,16 @@
-"""Training, validation and test split by patient."""
+"""Training, validation and test split by patient, and what is chosen by it."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from lookalike.errors import LookalikeError
 
 
 def split_patients(patients: Sequence[str], *, train: float, validation: float, seed: int) -> dict[str, str]:
@@ -30,3 +36,21 @@ def split_patients(patients: Sequence[str], *, train: float, validation: float, 
 def _round(value: float) -> int:
     """Half up; the small term undoes binary fractions such as .8 + .1 falling short of .9."""
     return math.floor(value + 0.5 + 1e-9)
+
+
+def select_images(table: pd.DataFrame, *, split: Literal["all", "train", "validation", "test"], maximum: int | None, seed: int) -> pd.DataFrame:
+    """Rows of a cohort table that are in `split`; where there are more than `maximum`, so many at random, in the table's order.
+
+    Raises:
+        LookalikeError: no image is left.
+    """
+    chosen = table if split == "all" else table[table["split"] == split]
+    if chosen.empty:
+        raise LookalikeError(
+            f"No real image is in the split `{split}`",
+            "config key measures.reals",
+            "Choose another split, or `all`, or give that split more patients.",
+        )
+    if maximum is not None and len(chosen) > maximum:
+        chosen = chosen.iloc[np.sort(np.random.default_rng([seed]).permutation(len(chosen))[:maximum])]
+    return chosen.reset_index(drop=True)

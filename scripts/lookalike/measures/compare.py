@@ -110,24 +110,6 @@ class _Spread:
     matched: NDArray[np.float64]
 
 
-def select_images(table: pd.DataFrame, *, split: Literal["all", "train", "validation", "test"], maximum: int | None, seed: int) -> pd.DataFrame:
-    """Rows of a cohort table that are in `split`; where there are more than `maximum`, so many at random, in the table's order.
-
-    Raises:
-        LookalikeError: no image is left.
-    """
-    chosen = table if split == "all" else table[table["split"] == split]
-    if chosen.empty:
-        raise LookalikeError(
-            f"No real image is in the split `{split}`",
-            "config key measures.reals",
-            "Choose another split, or `all`, or give that split more patients.",
-        )
-    if maximum is not None and len(chosen) > maximum:
-        chosen = chosen.iloc[np.sort(np.random.default_rng([seed]).permutation(len(chosen))[:maximum])]
-    return chosen.reset_index(drop=True)
-
-
 def compare_label_mi(
     real: NDArray[np.float64],
     patients: ArrayLike,

@@ -69,10 +69,11 @@ def prepare_image(path: Path, *, pixels: Pixels) -> Prepared:
         image = display(stored, window=pixels.window)
     except UndecodableError as error:
         return Features(problem=str(error)), None
-    mask = breast_mask(image.pixels)
-    body = find_foreign_bodies(image.pixels, mask)
+    upright = np.ascontiguousarray(np.rot90(image.pixels, pixels.rotate // 90))
+    mask = breast_mask(upright)
+    body = find_foreign_bodies(upright, mask)
     frame = normalise(
-        image.pixels,
+        upright,
         mask=mask,
         shape=level_shape(pixels.base, pixels.levels - 1),
         chest_wall=pixels.chest_wall,
@@ -83,7 +84,7 @@ def prepare_image(path: Path, *, pixels: Pixels) -> Prepared:
         foreign_body_score=body.score,
         foreign_body_kind=body.kind,
         # text outside the breast never reaches the store where the background is zeroed
-        text_score=0.0 if pixels.background == "zero" else text_score(image.pixels, mask),
+        text_score=0.0 if pixels.background == "zero" else text_score(upright, mask),
         pixel_hash=pixel_hash(stored),
         rows=image.pixels.shape[0],
         columns=image.pixels.shape[1],
