@@ -49,7 +49,7 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         f"{first}.provenance.json",
         rule=snakemake.rule,
         task=task,
-        inputs=[item for item in snakemake.input if not str(item).startswith("results/phantoms/")],
+        inputs=[item for item in snakemake.input if str(item).startswith(("results/", "config/"))],  # never a path of raw data
         seconds=time.monotonic() - started,
         note=label(bool(task.get("simulated", task.get("source", {}).get("simulated", False)))),
     )

@@ -9,7 +9,7 @@ from lookalike.measures.detector import detector_performance
 with job(snakemake) as task:
     index = pd.read_parquet(snakemake.input.index)
     features = pd.concat([pd.read_parquet(path) for path in snakemake.input.features])
-    truth = pd.read_csv(snakemake.input.truth, keep_default_na=False)
+    truth = pd.read_csv(snakemake.input.table, keep_default_na=False)
     decoded = features[features["problem"] == ""].merge(index[["row_id", "path"]], on="row_id").merge(truth[["path", "planted"]], on="path")
     with atomic(snakemake.output.detector) as path:
         detector_performance(decoded, threshold=task["threshold"]).assign(note=SIMULATED).to_csv(path, index=False)

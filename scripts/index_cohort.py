@@ -8,10 +8,9 @@ from lookalike.cohort.index import build_index
 from lookalike.files import atomic
 
 with job(snakemake) as task:
-    source = task["source"]
-    root, table = (snakemake.input.tree, snakemake.input.truth) if source["simulated"] else (source["root"], source["table"])
+    source, table = task["source"], snakemake.input.get("table")
     index = build_index(
-        Path(root),
+        Path(snakemake.input.get("tree", source["root"])),
         adapter=source["adapter"],
         table=Path(table) if table else None,
         key=load_key(Path(source["identity_key"]) if source["identity_key"] else None, phantoms=source["simulated"]),

@@ -15,7 +15,7 @@ with job(snakemake) as task:
     candidates = pd.read_parquet(snakemake.input.index).loc[(decisions["part"] == part).to_numpy()]
     features = prepare_part(
         candidates,
-        root=Path(snakemake.input.tree if task["simulated"] else task["root"]),
+        root=Path(snakemake.input.get("tree", task["root"])),
         part=part,
         pixels=Pixels.model_validate(task["pixels"]),
         output=Path(snakemake.output.store),

@@ -107,7 +107,7 @@ def record(path: str | Path, *, rule: str, task: Mapping[str, Any], inputs: Iter
         path: the JSON file to write.
         rule: name of the rule.
         task: the rule's task dict (config branches and code digest).
-        inputs: input files; folders are named without a digest.
+        inputs: input files, none of them raw data; folders are named without a digest.
         seconds: wall time of the job.
         note: one line that says what kind of data stand behind the result.
     """

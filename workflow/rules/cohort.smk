@@ -40,6 +40,7 @@ rule make_phantoms:
 rule index_cohort:
     input:
         unpack(raw_images),
+        unpack(raw_table),
     output:
         index="results/cohorts/{cohort}/private/index.parquet",
     log:
@@ -191,7 +192,7 @@ rule draw_cohort_flow:
 
 rule evaluate_detector:
     input:
-        unpack(raw_images),
+        unpack(raw_table),
         index="results/cohorts/{cohort}/private/index.parquet",
         features=lambda wildcards: [
             f"results/cohorts/{wildcards.cohort}/features/part-{part}.parquet" for part in parts(CONFIG.cohorts[wildcards.cohort].parts)

@@ -62,9 +62,14 @@ def sampled():
 
 def raw_images(wildcards):
     """Phantoms where the cohort has no root of its own. A user's folder is not a tracked input: it may hold a million files."""
-    if CONFIG.cohorts[wildcards.cohort].source.simulated:
-        return {"tree": f"results/phantoms/{wildcards.cohort}/dicom", "truth": f"results/phantoms/{wildcards.cohort}/truth.csv"}
-    return {}
+    return {"tree": f"results/phantoms/{wildcards.cohort}/dicom"} if CONFIG.cohorts[wildcards.cohort].source.simulated else {}
+
+
+def raw_table(wildcards):
+    """The table beside the images: the phantoms' truth, or the user's."""
+    source = CONFIG.cohorts[wildcards.cohort].source
+    table = f"results/phantoms/{wildcards.cohort}/truth.csv" if source.simulated else source.table
+    return {"table": table} if table else {}
 
 
 def compared(measure):
