@@ -14,11 +14,16 @@ from lookalike.errors import LookalikeError
 from lookalike.provenance import record
 
 SIMULATED = "Demo: simulated phantoms, not patients; nothing here is comparable with the paper"
-OUTSIDE = "Images from outside; see the provenance record beside this file"
+OUTSIDE = "Images from outside, not simulated"
 
 
 def label(simulated: bool) -> str:
-    """The line that every figure and table carries about the data behind it."""
+    """The line at the foot of every figure and table of simulated data; none where the data are a user's."""
+    return SIMULATED if simulated else ""
+
+
+def origin(simulated: bool) -> str:
+    """What kind of data stand behind a file, for its `data` column or record."""
     return SIMULATED if simulated else OUTSIDE
 
 
@@ -51,5 +56,5 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         task=task,
         inputs=[item for item in snakemake.input if str(item).startswith(("results/", "config/"))],  # never a path of raw data
         seconds=time.monotonic() - started,
-        note=label(bool(task.get("simulated", task.get("source", {}).get("simulated", False)))),
+        note=origin(bool(task.get("simulated", task.get("source", {}).get("simulated", False)))),
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from _job import job, label
+from _job import job, origin
 from lookalike.files import atomic
 from lookalike.published import compare, load
 
@@ -20,4 +20,4 @@ with job(snakemake) as task:
         definitions={measure: task[measure] for measure in ("pair_mi", "coverage")},
     )
     with atomic(snakemake.output.comparison) as path:
-        path.write_text(f"# {label(task['simulated'])}\n" + comparison.to_csv(index=False))
+        path.write_text(f"# {origin(task['simulated'])}\n" + comparison.to_csv(index=False))

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from _job import job, label
+from _job import job, origin
 from lookalike.files import atomic
 from lookalike.measures.compare import compare_coverage
 from lookalike.measures.coverage import coverage_map
@@ -17,7 +17,7 @@ with job(snakemake) as task:
         real, patients, synthetic, mass=task["mass"], **grid, splits=task["splits"], bootstrap=task["bootstrap"], seed=task["seed"]
     )
     with atomic(snakemake.output.table) as path:
-        table.assign(data=label(task["simulated"])).to_csv(path, index=False)
+        table.assign(data=origin(task["simulated"])).to_csv(path, index=False)
     usable_real, usable_synthetic = (values[~np.isnan(values).any(axis=1)] for values in (real, synthetic))
     densities = {}
     for pair in PAIRS:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from _job import job, label
+from _job import job, origin
 from lookalike.files import atomic
 from lookalike.measures.compare import compare_label_mi
 from lookalike.measures.moments import MOMENTS
@@ -19,4 +19,4 @@ with job(snakemake) as task:
         seed=task["seed"],
     )
     with atomic(snakemake.output.table) as path:
-        table.assign(data=label(task["simulated"])).to_csv(path, index=False)
+        table.assign(data=origin(task["simulated"])).to_csv(path, index=False)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from _job import job, label
+from _job import job, origin
 from lookalike.files import atomic
 from lookalike.measures.compare import compare_spectrum, spectrum_curves
 
@@ -14,4 +14,4 @@ with job(snakemake) as task:
     curves = spectrum_curves(power[0], real["patient"], power[1], **arguments)
     for table, output in ((bands, snakemake.output.table), (curves, snakemake.output.curves)):
         with atomic(output) as path:
-            table.assign(data=label(task["simulated"])).to_csv(path, index=False)
+            table.assign(data=origin(task["simulated"])).to_csv(path, index=False)

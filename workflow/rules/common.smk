@@ -83,13 +83,12 @@ def compared(measure):
     return of_job
 
 
-def real_of(path):
-    """A config path below the real cohort that a synthetic set is compared with."""
-
-    def of_job(wildcards):
-        return path.format(real=CONFIG.synthetic[wildcards.synthetic].real)
-
-    return of_job
+def simulated(synthetic):
+    """Config path that tells whether phantoms stand on either side of a comparison."""
+    settings = CONFIG.synthetic[synthetic]
+    origin = settings.cohort or CONFIG.generators[settings.generator].cohort
+    cohort = origin if CONFIG.cohorts[origin].source.simulated else settings.real
+    return f"cohorts.{cohort}.source.simulated"
 
 
 def last_stage(generator):
@@ -157,11 +156,6 @@ def paper_synthetic():
     return [CONFIG.korkinof2021.synthetic] if CONFIG.korkinof2021 else []
 
 
-def paper_simulated():
-    """Config path that tells whether the paper's real cohort is phantoms."""
-    return next((f"cohorts.{CONFIG.synthetic[name].real}.source.simulated" for name in paper_synthetic()), "korkinof2021")
-
-
 def index_inputs(wildcards):
     """Everything that the index page shows."""
     main = CONFIG.korkinof2021.synthetic
@@ -189,7 +183,9 @@ def index_inputs(wildcards):
 
 def index_task(wildcards):
     """What the index page shows besides its inputs: names, and how many stages each generator has."""
-    values = task("write_index", korkinof2021="korkinof2021", coverage="measures.coverage.definition", simulated=paper_simulated())(wildcards)
+    values = task("write_index", korkinof2021="korkinof2021", coverage="measures.coverage.definition", simulated=simulated(CONFIG.korkinof2021.synthetic))(
+        wildcards
+    )
     stages = {name: len(settings.stages) for name, settings in CONFIG.generators.items()}
     real = CONFIG.synthetic[CONFIG.korkinof2021.synthetic].real
     return dict(sorted({**values, "cohorts": sorted(CONFIG.cohorts), "synthetic": sorted(CONFIG.synthetic), "stages": stages, "real": real}.items()))

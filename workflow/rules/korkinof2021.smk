@@ -30,7 +30,7 @@ rule tabulate_pair_mi:
         task=lambda wildcards: task(
             "tabulate_pair_mi",
             definition="measures.pair_mi.definition",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Table 1 for {wildcards.synthetic}"
@@ -56,7 +56,7 @@ rule tabulate_label_mi:
     params:
         task=lambda wildcards: task(
             "tabulate_label_mi",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Table 2 for {wildcards.synthetic}"
@@ -82,7 +82,7 @@ rule draw_networks:
     params:
         task=lambda wildcards: task(
             "draw_networks",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Figure 1 for {wildcards.synthetic}"
@@ -110,7 +110,7 @@ rule draw_stages:
         task=lambda wildcards: task(
             "draw_stages",
             seed="synthetic.{synthetic}.seed",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Figure 2 for {wildcards.synthetic}"
@@ -136,7 +136,7 @@ rule draw_moments:
     params:
         task=lambda wildcards: task(
             "draw_moments",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Figure 3 for {wildcards.synthetic}"
@@ -164,7 +164,7 @@ rule draw_resolutions:
     params:
         task=lambda wildcards: task(
             "draw_resolutions",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Figure 5 for {wildcards.synthetic}"
@@ -194,7 +194,7 @@ rule draw_contours:
             definition="measures.coverage.definition",
             mass="measures.coverage.mass",
             scale="measures.coverage.scale",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Figure 6 for {wildcards.synthetic}"
@@ -221,7 +221,7 @@ rule draw_spectrum:
     params:
         task=lambda wildcards: task(
             "draw_spectrum",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Power spectrum of {wildcards.synthetic}"

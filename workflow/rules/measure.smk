@@ -81,7 +81,7 @@ rule measure_label_mi:
             bootstrap="measures.bootstrap",
             seed="measures.seed",
             label_mi="measures.label_mi",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Measuring label mi of {wildcards.synthetic}"
@@ -113,7 +113,7 @@ rule measure_pair_mi:
             grid="measures.pair_mi.grid",
             levels="measures.pair_mi.levels",
             neighbours="measures.label_mi.neighbours",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Measuring pair mi of {wildcards.synthetic}"
@@ -147,7 +147,7 @@ rule measure_coverage:
             grid="measures.coverage.grid",
             cut="measures.coverage.cut",
             scale="measures.coverage.scale",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Measuring coverage of {wildcards.synthetic}"
@@ -177,7 +177,7 @@ rule measure_spectrum:
             splits="measures.splits",
             bootstrap="measures.bootstrap",
             seed="measures.seed",
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Measuring spectrum of {wildcards.synthetic}"

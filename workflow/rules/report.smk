@@ -32,13 +32,13 @@ rule compare_published:
         mem_mb=scaled(1000),
         runtime=scaled(10),
     params:
-        task=task(
+        task=lambda wildcards: task(
             "compare_published",
             korkinof2021="korkinof2021",
             pair_mi="measures.pair_mi.definition",
             coverage="measures.coverage.definition",
-            simulated=paper_simulated(),
-        ),
+            simulated=simulated(CONFIG.korkinof2021.synthetic),
+        )(wildcards),
     message:
         "Comparing with the printed values"
     script:

@@ -37,8 +37,8 @@ rule sample_images:
             batch="synthetic.{synthetic}.batch",
             device="synthetic.{synthetic}.device",
             seed="synthetic.{synthetic}.seed",
-            bits=real_of("cohorts.{real}.pixels.bits")(wildcards),
-            simulated=real_of("cohorts.{real}.source.simulated")(wildcards),
+            bits=f"cohorts.{CONFIG.synthetic[wildcards.synthetic].real}.pixels.bits",
+            simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:
         "Sampling part {wildcards.part} of {wildcards.synthetic}"
