@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import time
@@ -14,6 +15,8 @@ from lookalike.errors import LookalikeError
 from lookalike.provenance import record
 
 SIMULATED = "Demo: simulated phantoms, not patients; nothing here is comparable with the paper"
+# A full disk, a quota, a missing permission, a read-only or vanished file system: the system's own words say it best.
+NO_FAULT_OF_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
 OUTSIDE = "Images from outside, not simulated"
 
 
@@ -45,6 +48,17 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         yield task
     except LookalikeError as error:
         logging.error("ERROR in %s: %s", snakemake.rule, error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in NO_FAULT_OF_OURS:
+            logging.exception("Unexpected error in %s", snakemake.rule)
+            sys.exit(1)
+        logging.error(
+            "ERROR in %s: %s (%s). Mend that and run the same command again: finished work is kept.",
+            snakemake.rule,
+            error.strerror,
+            error.filename or "writing results",
+        )
         sys.exit(1)
     except Exception:
         logging.exception("Unexpected error in %s", snakemake.rule)

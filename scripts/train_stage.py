@@ -21,13 +21,14 @@ with job(snakemake) as task:
     if generator.split == "train":
         cohort = cohort[cohort["split"] == "train"].reset_index(drop=True)
     previous = Path(snakemake.input.previous[0]) if snakemake.input.previous else None
-    # The state of an interrupted job is only good for the same settings, code, images and weights below.
-    made_from = [task, [sha256(path) for path in snakemake.input.table], sha256(previous) if previous else None]
+    store = ImageStore(cohort, [Path(path) for path in snakemake.input.store])
+    # The state of an interrupted job is only good for the same settings, code, images (which ones, and their pixels) and weights below.
+    made_from = [task, [sha256(path) for path in snakemake.input.table], store.sha256, sha256(previous) if previous else None]
     train_stage(
         generator=generator,
         stage=stage,
         base=tuple(task["base"]),
-        images=ImageStore(cohort, [Path(path) for path in snakemake.input.store]).level(stage),
+        images=store.level(stage),
         previous=previous,
         output=Path(snakemake.output.weights),
         digest=digest(made_from),

@@ -35,6 +35,7 @@ def test_every_key_is_described() -> None:
         ("cohorts.mammography.pixels.levels", 2, "generators.progan has 4 stages, but its cohort's store has 2 levels"),
         ("cohorts.mammography.split", {"train": 0.9, "validation": 0.2}, "add up to more than 1"),
         ("synthetic.progan.cohort", "mammography", "give either `generator` or `cohort`"),
+        ("cohorts.mammography.source.root", "", "`cohorts.mammography.source.root`: String should have at least 1 character"),
         ("generators.progan.minibatch_std_group", 5, "not a multiple of minibatch_std_group"),
     ],
 )
@@ -62,3 +63,11 @@ def test_paper_overlay_is_the_published_schedule(demo: dict) -> None:
     stages = overlay["generators"]["progan"]["stages"]
     assert [stage["channels"] for stage in stages] == [min(8192 // 2 ** (k + 1), 512) for k in range(9)]
     assert sum(stage["fade_kimg"] + stage["stable_kimg"] for stage in stages) == 12_000
+
+
+def test_null_removes_what_an_overlay_cannot(demo: dict) -> None:
+    demo["generators"] = {"progan": None}
+    demo["synthetic"] = {"progan": None, "audit": {"cohort": "mammography", "real": "mammography"}}
+    demo["korkinof2021"] = {"synthetic": "audit"}
+    loaded = config.load(demo)
+    assert list(loaded.generators) == [] and list(loaded.synthetic) == ["audit"]

@@ -131,6 +131,15 @@ def test_a_part_may_hold_fewer_images_than_its_capacity(tmp_path: Path, small_sh
     assert both.level(0).load().shape == (1, 5, 4)
 
 
+def test_the_digest_is_that_of_the_pixels(tmp_path: Path) -> None:
+    images = pictures(3)
+    digests = []
+    for name, changed in (("a", 0.0), ("again", 0.0), ("other", 0.5)):
+        images[2, 7, 7] = changed
+        digests.append(ImageStore(table((0, 0)), [part(tmp_path / name, 0, images)]).sha256)
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_errors_name_the_part(tmp_path: Path) -> None:
     good, other = part(tmp_path, 0, pictures(3)), part(tmp_path, 1, pictures(3), bits=16)
     with pytest.raises(LookalikeError, match=r"bits differ.*part-001"):

@@ -49,7 +49,7 @@ class Section(BaseModel):
 class Source(Section):
     """Where a cohort's raw images are."""
 
-    root: str | None = Field(None, description="Folder of raw images. null: phantoms are made and used instead.")
+    root: str | None = Field(None, min_length=1, description="Folder of raw images. null: phantoms are made and used instead.")
     adapter: Literal["dicom", "images", "cbis_ddsm", "inbreast", "vindr_mammo", "rsna2022", "cmmd"] = Field(
         "dicom", description="How the folder is laid out: any tree of DICOM files, a folder of raster images with a table, or a named data set."
     )
@@ -278,9 +278,9 @@ class Korkinof2021(Section):
 class Config(Section):
     """The whole config."""
 
-    cohorts: dict[Name, Cohort] = Field(..., min_length=1, description="Image cohorts by name.")
-    generators: dict[Name, Generator] = Field(default_factory=dict, description="Generators by name.")
-    synthetic: dict[Name, Synthetic] = Field(default_factory=dict, description="Synthetic image sets by name.")
+    cohorts: dict[Name, Cohort] = Field(..., min_length=1, description="Image cohorts by name; null in an overlay removes one.")
+    generators: dict[Name, Generator] = Field(default_factory=dict, description="Generators by name; null removes one.")
+    synthetic: dict[Name, Synthetic] = Field(default_factory=dict, description="Synthetic image sets by name; null removes one.")
     measures: Measures = Field(default_factory=Measures)
     korkinof2021: Korkinof2021 | None = Field(None, description="K21's tables and figures; null = none.")
 
@@ -322,13 +322,15 @@ class Config(Section):
 
 
 def load(raw: Mapping[str, Any]) -> Config:
-    """Validate a raw config.
+    """Validate a raw config. A cohort, generator or synthetic set that is null is left out: overlays can only add keys, so this is how one removes them.
 
     Raises:
         LookalikeError: one sentence a mistake: the key, what is wrong with it, and what to write instead.
     """
+    named = ("cohorts", "generators", "synthetic")
+    kept = {key: {name: item for name, item in raw[key].items() if item is not None} for key in named if isinstance(raw.get(key), Mapping)}
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate({**raw, **kept})
     except ValidationError as error:
         sentences = [_explain(item) for item in error.errors()]
         raise LookalikeError("The config has a mistake: " + "; ".join(sentences), "config", "All keys are described in config/README.md.") from None

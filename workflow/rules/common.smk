@@ -138,16 +138,20 @@ def item(name, *formats, category="Korkinof 2021"):
 
 
 def paper_item(name):
-    """The file that a named target of the paper asks for."""
-    return f"results/korkinof2021/{CONFIG.korkinof2021.synthetic}/{name}" if CONFIG.korkinof2021 else []
+    """Input function of a named target of the paper: the item of the set that stands for it."""
 
+    def of_job(wildcards):
+        if CONFIG.korkinof2021 is None:
+            raise WorkflowError("The config has no section `korkinof2021`, so this target has nothing to make. Give it one: korkinof2021: {synthetic: NAME}.")
+        return f"results/korkinof2021/{CONFIG.korkinof2021.synthetic}/{name}"
 
-def generator_of(wildcards):
-    return CONFIG.synthetic[wildcards.synthetic].generator
+    return of_job
 
 
 def all_stages(wildcards):
-    generator = generator_of(wildcards)
+    generator = CONFIG.synthetic[wildcards.synthetic].generator
+    if generator is None:
+        raise WorkflowError(f"The set `{wildcards.synthetic}` was not sampled from a generator of this config, so there are no networks or stages to draw.")
     return [f"results/generators/{generator}/stage_{stage}/weights.safetensors" for stage in range(last_stage(generator) + 1)]
 
 

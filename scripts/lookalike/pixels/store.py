@@ -6,6 +6,7 @@ from the top, each rounded on its own (as the public code of progressive growing
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -84,6 +85,7 @@ class PartWriter:
         self.shape = level_shape(base, levels - 1)
         self.written = 0
         self._base = base
+        self._pixels = hashlib.sha256()
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> PartWriter:
@@ -91,7 +93,7 @@ class PartWriter:
         # what an earlier, killed attempt at this part left behind; a part has one writer at a time
         for stale in self.path.parent.glob(f".{self.path.name}.*.part"):
             shutil.rmtree(stale)
-        group = zarr.create_group(self._temporary, attributes={"base": list(self._base), "levels": self.levels, "bits": self.bits})
+        self._group = group = zarr.create_group(self._temporary, attributes={"base": list(self._base), "levels": self.levels, "bits": self.bits})
         dtype = np.dtype(f"u{self.bits // 8}")
         self._arrays: list[zarr.Array] = []
         for level in range(self.levels):
@@ -125,7 +127,10 @@ class PartWriter:
         row, current = self.written, np.asarray(image, dtype=np.float32)
         self.written += 1
         for level in reversed(range(self.levels)):
-            self._pending[level].append(quantise(current, self.bits))
+            stored = quantise(current, self.bits)
+            if level == self.levels - 1:  # the lower levels follow from it
+                self._pixels.update(stored.tobytes())
+            self._pending[level].append(stored)
             if len(self._pending[level]) == self._arrays[level].shards[0]:  # type: ignore[index]  # we gave it shards
                 self._flush(level)
             if level:
@@ -145,6 +150,7 @@ class PartWriter:
                     self._flush(level)
                     if self.written < self.capacity:
                         array.resize((self.written, *array.shape[1:]))
+                self._group.attrs["sha256"] = self._pixels.hexdigest()
                 _synchronise(self._temporary)
                 if self.path.exists():
                     shutil.rmtree(self.path)
@@ -193,6 +199,8 @@ class ImageStore:
         for number, group in groups.items():
             self._check(group, numbers[number], wanted.get(number, [0, -1]))
         self._groups = groups
+        self.sha256: str = hashlib.sha256("".join(str(group.attrs["sha256"]) for group in groups.values()).encode()).hexdigest()
+        """Of the pixels of all parts: two stores with the same table and other pixels differ here."""
 
     def _check(self, group: zarr.Group, path: Path, rows: list[int]) -> None:
         if _attributes(group) != {"base": list(self.base), "levels": self.levels, "bits": self.bits}:
@@ -291,6 +299,6 @@ def _open(path: Path) -> zarr.Group:
         group = zarr.open_group(path, mode="r")
     except (FileNotFoundError, ValueError, KeyError):
         raise LookalikeError("the part is missing or is no image store", path.name, "Make it again, or correct the path.") from None
-    if any(name not in group.attrs for name in ("base", "levels", "bits")):
-        raise LookalikeError("the part lacks its attributes base, levels and bits", path.name, "Delete it and make it again.")
+    if any(name not in group.attrs for name in ("base", "levels", "bits", "sha256")):
+        raise LookalikeError("the part lacks its attributes base, levels, bits and sha256", path.name, "Delete it and make it again.")
     return group
