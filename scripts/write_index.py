@@ -7,7 +7,7 @@ import pandas as pd
 
 from _job import job, label
 from lookalike.index_page import Item, write_index
-from lookalike.published import load
+from lookalike.published import NUMBERS, load
 
 
 def audit_items(files: list[str], synthetic: str, *, paper: bool) -> list[Item]:
@@ -88,9 +88,9 @@ with job(snakemake) as task:
         items,
         pd.read_csv(
             files["comparison"],
-            comment="#",
+            skiprows=1,  # the line that says what data stand behind it
             keep_default_na=False,
-            na_values={name: [""] for name in ("published", "ours", "low", "high", "ceiling", "difference")},
+            na_values={name: [""] for name in NUMBERS},
         ),
         {
             "status": "demo" if task["simulated"] else task["korkinof2021"]["status"],

@@ -14,19 +14,22 @@ from typing import Any
 import lookalike_trees as trees
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from pydicom.sequence import Sequence
+from pydicom.uid import RLELossless
 
 from lookalike import config
 from lookalike.cohort import exclude as rules
 from lookalike.cohort.exclude import apply_header_rules, apply_pixel_rules
-from lookalike.cohort.header import normal_age, normal_view, parse_header
+from lookalike.cohort.header import normal_age, normal_manufacturer, normal_view, parse_header
 from lookalike.cohort.identity import PHANTOM_KEY, hash_identity, load_key
 from lookalike.cohort.index import INDEX_COLUMNS, build_index
 from lookalike.cohort.ledger import COHORT_COLUMNS, cohort_table, flow_counts, public_ledger, reconcile
 from lookalike.cohort.split import select_images, split_patients
-from lookalike.config import Exclude
+from lookalike.config import Exclude, Pixels
 from lookalike.errors import LookalikeError
+from lookalike.pixels.prepare import prepare_image
 
 KEY = b"a key of sixteen bytes or more"
 
@@ -123,6 +126,31 @@ def test_sides_modifiers_and_ages() -> None:
     assert ages[:3] == [56, 1.5, 61.5] and np.isnan(ages[3:]).all()
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("GE MEDICAL SYSTEMS", "GE"),
+        ("GEMS", "GE"),
+        ("General Electric", "GE"),
+        ("ge_healthcare", "GE"),
+        ("HOLOGIC, Inc.", "Hologic"),
+        ("LORAD, A Hologic Company", "Lorad"),
+        ("FUJI PHOTO FILM Co., ltd.", "Fujifilm"),
+        ("I.M.S. S.r.l.", "IMS Giotto"),
+        ("IMS GIOTTO S.p.A.", "IMS Giotto"),
+        ("SIEMENS Healthineers", "Siemens"),
+        ("Carestream Health", "Carestream"),
+        ("EASTMAN KODAK", "Kodak"),
+        ("Sectra Imtec AB", "Sectra"),
+        ("Corvid Röntgen AG", "Corvid"),
+        ("Dr. Georgette Images-Vims", "other"),
+        ("", ""),
+    ],
+)
+def test_manufacturers_have_short_names(text: str, name: str) -> None:
+    assert normal_manufacturer(text) == name
+
+
 # --- index
 
 
@@ -207,14 +235,16 @@ def test_bad_roots_and_too_many_broken_files(tmp_path: Path) -> None:
     with pytest.raises(LookalikeError, match="does not exist"):
         index_of(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(LookalikeError, match=r"No image file was found \(1 other files\)"):
+    with pytest.raises(
+        LookalikeError, match=r"No image file was found \(1 other files\).*Set `source\.root` to the folder that holds the images.*reads DICOM now"
+    ):
         index_of(tmp_path)
     trees.write(tmp_path / "a.dcm", trees.mammogram("a"))
     (tmp_path / "Jane Doe.dcm").write_bytes(b"garbage")
     assert len(index_of(tmp_path, maximum_quarantined=0.5)) == 2
-    with pytest.raises(LookalikeError, match=r"1 of 2 files are unreadable, allowed are 49\.0%") as caught:
+    with pytest.raises(LookalikeError, match=r"1 of 2 files are unreadable, allowed are 49\.0%; most often: 1 x not a DICOM file") as caught:
         index_of(tmp_path, maximum_quarantined=0.49)
-    assert "1 x not a DICOM file" in str(caught.value) and "Jane" not in str(caught.value)
+    assert "Jane" not in str(caught.value) and "private index" not in str(caught.value)
 
 
 # --- exclusion
@@ -261,6 +291,7 @@ TOMO = "1.2.840.10008.5.1.4.1.1.13.1.3"
         ("burned_in_tag", {"BurnedInAnnotation": "YES"}),
         ("view_missing", {"ViewPosition": None}),
         ("view_not_wanted", {"ViewPosition": "ML"}),
+        ("view_not_wanted", {"ViewPosition": "QUETZALFOLKZ"}),
         ("field_too_small", {"ImagerPixelSpacing": [2.0, 2.0]}),
         ("field_too_small", {"ImagerPixelSpacing": None}),
         ("", {"ImagerPixelSpacing": None, "PixelSpacing": [3.0, 3.0]}),
@@ -296,10 +327,51 @@ def test_a_duplicate_of_an_excluded_file_is_not_a_duplicate(tmp_path: Path) -> N
     trees.write(tmp_path / "3.dcm", trees.mammogram("3", SOPInstanceUID=uid))
     (tmp_path / "0.dcm").write_bytes(good.read_bytes()[:-100])
     index = index_of(tmp_path)
-    decisions = apply_header_rules(index, Exclude())
-    assert decisions["decision"].tolist() == ["quarantined", "excluded", "candidate", "excluded"]
+    header = apply_header_rules(index, Exclude())
+    assert header["decision"].tolist() == ["quarantined", "excluded", "candidate", "candidate"]
+    decisions = apply_pixel_rules(header, features_of(header), Exclude())
+    assert decisions["decision"].tolist() == ["quarantined", "excluded", "kept", "excluded"]
     assert decisions["rule"].tolist() == ["unreadable", "not_for_presentation", "", "duplicate_uid"]
     assert decisions["detail"][3] == f"same SOP Instance UID as image {index['image'][2]}"
+
+
+def decoded(index: pd.DataFrame, header: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Features of all candidates: problem and pixel hash as the decoder finds them, all else faultless."""
+    paths = index.loc[header["decision"] == "candidate", "path"]
+    found = [prepare_image(root / path, pixels=Pixels(levels=3))[0] for path in paths]
+    return features_of(header, problem=[item.problem for item in found], pixel_hash=[item.pixel_hash for item in found])
+
+
+@pytest.mark.parametrize(("broken", "intact"), [("A.dcm", "B.dcm"), ("B.dcm", "A.dcm")])
+def test_a_corrupt_copy_leaves_its_intact_twin(tmp_path: Path, broken: str, intact: str) -> None:
+    """Compressed pixels that are cut off show only in decoding; whichever file comes first, the intact one stays."""
+    tree = tmp_path / "tree"
+    path = trees.write(tree / intact, trees.mammogram("twin", Rows=96, Columns=72))
+    dataset = pydicom.dcmread(path)
+    noise = np.random.default_rng(0).integers(0, 256, (96, 72), dtype=np.uint8)
+    dataset.compress(RLELossless, noise, generate_instance_uid=False)
+    dataset.save_as(path)
+    whole = path.read_bytes()
+    (tree / broken).write_bytes(whole[: int(0.6 * len(whole))])
+    (tree / "C.dcm").write_bytes(whole)
+    index = index_of(tree)
+    header = apply_header_rules(index, Exclude())
+    assert header["decision"].tolist() == ["candidate"] * 3 and header["uid_group"].tolist() == [0, 0, 0]
+    decisions = apply_pixel_rules(header, decoded(index, header, tree), Exclude()).set_axis(index["path"])
+    assert decisions["rule"].to_dict() == {broken: "undecodable", intact: "", "C.dcm": "duplicate_uid"}
+    assert decisions.loc["C.dcm", "detail"] == f"same SOP Instance UID as image {decisions.loc[intact, 'image']}"
+    assert list(public_ledger(decisions).columns) == ["image", "decision", "rule", "detail"]
+    # Without the rule, the same pixels under the same UID still count once.
+    rest = Exclude(pixel_rules=("duplicate_pixels",))
+    assert apply_pixel_rules(header, decoded(index, header, tree), rest)["rule"].tolist()[2] == "duplicate_pixels"
+
+
+def test_images_without_uid_are_no_duplicates(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        trees.raster(tmp_path / name)
+    header = apply_header_rules(index_of(tmp_path, adapter="images"), Exclude(header_rules=()))
+    assert header["uid_group"].tolist() == [-1, -1]
+    assert apply_pixel_rules(header, features_of(header), Exclude())["decision"].tolist() == ["kept", "kept"]
 
 
 def test_real_dicom_decisions(real_data: Path) -> None:
@@ -325,7 +397,8 @@ def test_real_dicom_decisions(real_data: Path) -> None:
 
 
 def candidates(number: int) -> pd.DataFrame:
-    return pd.DataFrame({"row_id": range(number), "image": [f"i{k}" for k in range(number)], "decision": "candidate", "rule": "", "detail": ""})
+    images = [f"i{k}" for k in range(number)]
+    return pd.DataFrame({"row_id": range(number), "image": images, "uid_group": -1, "decision": "candidate", "rule": "", "detail": ""})
 
 
 def test_pixel_rules() -> None:
@@ -347,7 +420,7 @@ def test_pixel_rules() -> None:
     assert final["detail"][7] == "same pixels as image i0"
     without = apply_pixel_rules(decisions, features, Exclude(pixel_rules=()))
     assert (without["decision"] == "kept").sum() == 6
-    with pytest.raises(LookalikeError, match="1 of 8 files are unreadable or cannot be decoded"):
+    with pytest.raises(LookalikeError, match=r"1 of 8 files are unreadable or cannot be decoded, .*most often: 1 x no decoder for JPEG extended"):
         apply_pixel_rules(decisions, features, Exclude(), maximum_quarantined=0.1)
     nothing = apply_pixel_rules(decisions.iloc[1:2], pd.DataFrame(columns=rules.FEATURE_COLUMNS), Exclude())
     assert nothing["rule"].tolist() == ["implant"]
@@ -474,6 +547,18 @@ def test_an_empty_cohort_says_which_rule_to_switch_off(tmp_path: Path) -> None:
         cohort_table(index, decisions, features_of(header), {})
 
 
+@pytest.mark.parametrize(("patients", "warned"), [(3, True), (4, False)])
+def test_a_cohort_too_small_to_compare_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture, patients: int, warned: bool) -> None:
+    for number in range(patients):
+        trees.write(tmp_path / f"{number}.dcm", trees.mammogram(str(number)))
+    index = index_of(tmp_path)
+    header = apply_header_rules(index, Exclude())
+    features = features_of(header)
+    decisions = apply_pixel_rules(header, features, Exclude())
+    assert len(cohort_table(index, decisions, features, dict.fromkeys(index["patient"], "train"))) == patients
+    assert ("keeps 3 images of 3 patients, but comparisons need at least 4 patients" in caplog.text) == warned
+
+
 # --- split
 
 
@@ -536,6 +621,50 @@ IDENTIFYING = {
 }
 
 
+# Fields that people may write anything into, one image each, with the rule that reads it.
+FREE = "QUETZALFOLKZ"
+FREE_TEXT: list[tuple[str, dict[str, Any]]] = [
+    ("view_not_wanted", {"ViewPosition": FREE}),
+    ("view_missing", {"ViewPosition": None, "ViewCodeSequence": Sequence([trees.code("99", FREE)])}),
+    ("not_mammography", {"Modality": FREE, "SOPClassUID": "1.2.9"}),
+    ("not_mammography", {"BodyPartExamined": f"{FREE[:8]} PHANTOM"}),
+    ("not_for_presentation", {"PresentationIntentType": "FOR PROCESSING", "ImageType": ["ORIGINAL", "PRIMARY", FREE]}),
+    ("tomosynthesis", {"ImageType": ["ORIGINAL", "PRIMARY", f"TOMO_{FREE[:10]}"]}),
+    ("stereotactic", {"ImageType": ["ORIGINAL", "PRIMARY", f"STEREO{FREE[:10]}"]}),
+    ("stereotactic", {"PaddleDescription": f"BIOPSY {FREE}"}),
+    ("stereotactic", {"DetectorMode": f"STEREO {FREE[:8]}"}),
+    ("spot_or_magnification", {"PaddleDescription": f"SPOT {FREE}"}),
+    ("spot_or_magnification", {"ViewPosition": f"SPOT{FREE}"}),
+    ("spot_or_magnification", {"ViewModifierCodeSequence": Sequence([trees.code("99", f"spot {FREE}")])}),
+    ("specimen", {"BodyPartExamined": f"SPECIMEN{FREE[:8]}"}),
+    ("derived", {"ImageType": ["DERIVED", "PRIMARY", FREE, "MASK"]}),
+    ("implant_displaced", {"ViewModifierCodeSequence": Sequence([trees.code("99", f"implant displaced {FREE}")])}),
+    ("", {"Manufacturer": f"{FREE} imaging", "ManufacturerModelName": FREE, "BodyPartExamined": FREE, "PaddleDescription": FREE}),
+]
+
+
+def test_free_text_of_headers_stays_in_the_private_index(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, (_, tags) in enumerate(FREE_TEXT):
+        trees.write(tmp_path / f"{number:02d}.dcm", trees.mammogram(str(number), **{"Manufacturer": FREE, "SeriesDescription": FREE, **tags}))
+    with caplog.at_level(logging.DEBUG):
+        index = index_of(tmp_path)
+        header = apply_header_rules(index, Exclude())
+        assert header["rule"].tolist() == [rule for rule, _ in FREE_TEXT]
+        # Again with rules off, so that what they read reaches the cohort's table.
+        lenient = apply_header_rules(index, Exclude(header_rules=()))
+        public = [public_ledger(header)]
+        for decided in (header, lenient):
+            features = features_of(decided)
+            decisions = apply_pixel_rules(decided, features, Exclude())
+            splits = split_patients(list(index["patient"]), train=0.8, validation=0.1, seed=1)
+            public += [public_ledger(decisions), cohort_table(index, decisions, features, splits), flow_counts(decisions, config.HEADER_RULES)]
+    written = "".join(table.to_csv() for table in [header, lenient, *public]) + caplog.text
+    assert FREE[:8].lower() not in written.lower() and FREE in index.to_csv()
+    assert header["detail"][0] == "view is not one of the known ones" and header["detail"][2] == "modality is not one of the known ones"
+    everything = public[-2]
+    assert set(everything["view"]) == {"CC", "other", ""} and set(everything["manufacturer"]) == {"other"}
+
+
 def test_identity_stays_in_the_private_index(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = tmp_path / "tree"
     series = "CANARY tomosynthesis reconstruction"
@@ -555,7 +684,8 @@ def test_identity_stays_in_the_private_index(tmp_path: Path, caplog: pytest.LogC
         features = features_of(header)
         decisions = apply_pixel_rules(header, features, Exclude())
         splits = split_patients(list(index["patient"]), train=0.8, validation=0.1, seed=1)
-        public = [public_ledger(decisions), cohort_table(index, decisions, features, splits), flow_counts(decisions, config.HEADER_RULES)]
+        public = [public_ledger(decisions), cohort_table(index, decisions, features, splits)]
+        public.append(flow_counts(decisions, [*config.HEADER_RULES, *config.PIXEL_RULES]))
     reasons = ["", "spot_or_magnification", "tomosynthesis", "view_missing", "not_mammography", "duplicate_uid"]
     assert decisions["rule"].tolist() == [*reasons, "unreadable", "unreadable", "unreadable"]
     secrets = [CANARY, "1933", "33331", "33332", "Jane"]

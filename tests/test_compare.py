@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from lookalike.errors import LookalikeError
+from lookalike.measures import compare
 from lookalike.measures.compare import (
     COLUMNS,
     compare_coverage,
@@ -19,7 +20,7 @@ from lookalike.measures.compare import (
     spectrum_curves,
 )
 from lookalike.measures.coverage import Coverage, coverage
-from lookalike.measures.label_mi import label_mi
+from lookalike.measures.label_mi import equal_label_mi, label_mi
 from lookalike.measures.moments import image_moments
 from lookalike.measures.pair_mi import pair_agreement
 from lookalike.statistics import cluster_bootstrap
@@ -66,13 +67,13 @@ def test_values_are_those_of_the_measures() -> None:
     assert pick(table, "points", "M2", "M5")["value"] == pytest.approx(coverage(real[:, [1, 4]], synthetic[:, [1, 4]], grid=64)["points"])
     table = compare_pair_mi(real, patients(120), synthetic, grid=40, **FAST)
     check(table, rows=75, n_real=120, n_synthetic=90, n_patients=60)
-    expected = pair_agreement(real, synthetic, grid=40)
+    expected = pair_agreement(real, synthetic, grid=40, seed=FAST["seed"])
     for definition in ("density_nmi", "hist_nmi", "label_mi_complement"):
         assert pick(table, definition, "M3", "M3")["value"] == pytest.approx(expected[2, 2][definition])
         assert pick(table, definition, "M1", "M4")["value"] == pytest.approx(expected[0, 3][definition])
     table = compare_label_mi(real, patients(120), synthetic, permutations=19, **FAST)
     check(table, rows=25, n_real=120, n_synthetic=90, n_patients=60)
-    ours = label_mi(real[:, 0], synthetic[:, 0])
+    ours = equal_label_mi(real[:, 0], synthetic[:, 0], seed=FAST["seed"]).estimate
     names = {
         "clipped": "mi",
         "unclipped": "mi_unclipped",
@@ -83,6 +84,62 @@ def test_values_are_those_of_the_measures() -> None:
         assert pick(table, definition, "M1")["value"] == getattr(ours, field)
     p = pick(table, "p", "M1")
     assert 1 / 20 <= p["value"] <= 1 and p["low"] < p["value"] <= p["high"]
+    assert table["note"].str.startswith("equal classes of 90 images, median of 21 random subsamples of the larger set").all()
+
+
+def test_label_mi_of_one_size_is_the_measure_of_all_images() -> None:
+    real, synthetic = moments(80, seed=1), moments(80, seed=2, shift=0.3)
+    table = compare_label_mi(real, patients(80), synthetic, permutations=19, **FAST)
+    assert pick(table, "unclipped", "M2")["value"] == label_mi(real[:, 1], synthetic[:, 1]).mi_unclipped
+    assert pick(table, "neighbours_arithmetic", "M2")["note"] == "equal classes of 80 images"
+
+
+@pytest.mark.parametrize(("n", "m"), [(40, 240), (240, 40)])
+def test_label_mi_of_sets_apart_is_ln_2_whatever_their_sizes(n: int, m: int) -> None:
+    """As they are, 40 and 240 images cannot have more than .410 nats. Nothing clipped leaves [0, ln 2], no digamma mean falls below k."""
+    real, synthetic = moments(n, seed=1), moments(m, seed=2, shift=1000.0)
+    table = compare_label_mi(real, patients(n), synthetic, permutations=19, **FAST)
+    assert (pick(table, "clipped", "M1")[["value", "low", "high", "matched"]] == np.log(2)).all()
+    assert pick(table, "unclipped", "M1")["value"] > np.log(2)
+    numbers = ["value", "low", "high", "ceiling", "ceiling_low", "ceiling_high", "matched", "matched_low", "matched_high"]
+    clipped, neighbours = (table.loc[table["definition"] == name, numbers] for name in ("clipped", "neighbours_digamma"))
+    assert (clipped >= 0).all(axis=None) and (clipped <= np.log(2)).all(axis=None) and (neighbours >= 3).all(axis=None)
+    # no permutation reaches it: P is an upper bound
+    assert pick(table, "p", "M1")[["value", "low"]].tolist() == [1 / 20, 0]
+    pairs = compare_pair_mi(real, patients(n), synthetic, grid=20, **FAST)
+    row = pick(pairs, "label_mi_complement", "M1", "M1")
+    assert (row[["value", "low", "high", "matched"]] == 0).all() and row["ceiling"] > 0.8 and row["note"].startswith("equal classes of 40 images")
+
+
+def test_label_mi_keeps_classes_equal_in_halves_and_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patients of one to nine images: their halves are unlike in size until they are made alike."""
+    sizes = []
+
+    def spy(first: np.ndarray, second: np.ndarray, **settings: object) -> object:
+        sizes.append((len(first), len(second)))
+        return label_mi(first, second, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compare, "label_mi", spy)
+    owners = np.repeat(np.arange(20), 1 + np.arange(20) % 9)
+    for synthetics in (25, 400):
+        compare_label_mi(moments(len(owners), seed=1), owners, moments(synthetics, seed=2), permutations=1, **FAST)
+    assert len(sizes) == 2 * 5 * (8 + 8 + 20 + 1) and all(first == second for first, second in sizes)
+    assert len(set(sizes)) > 5
+
+
+def test_label_mi_interval_holds_what_equal_classes_have() -> None:
+    """40 times 100 real and 400 synthetic images of a known law: the interval holds the mean of the estimates about as often as it says."""
+    tables = [
+        compare_label_mi(
+            moments(100, seed=seed), np.arange(100), moments(400, seed=1000 + seed, shift=1), permutations=0, splits=2, bootstrap=60, seed=1
+        )
+        for seed in range(40)
+    ]
+    rows = pd.DataFrame([pick(table, "unclipped", "M1") for table in tables])
+    held = rows["value"].astype(float).mean()
+    assert ((rows["low"] <= held) & (held <= rows["high"])).mean() > 0.9
+    # not much wider than it must be: the subsamples' median varies less than a subsample
+    assert 1 < (rows["high"] - rows["low"]).mean() / (3.92 * rows["value"].astype(float).std()) < 1.6
 
 
 def test_same_law_reaches_the_ceiling_and_another_does_not() -> None:

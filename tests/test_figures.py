@@ -1,5 +1,6 @@
 """Figures: equal bytes from equal numbers, the plotted numbers beside the picture, and a label that says what kind of data they are."""
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 from scipy.interpolate import RegularGridInterpolator
@@ -205,6 +208,30 @@ def test_contour_source_lies_on_the_density(drawn: Path) -> None:
     modes = rows[(rows["pair"] == "M1 M2") & (rows["kind"] == "mode")].set_index("set")
     assert modes.loc["synthetic", "x"] == pytest.approx(0.4, abs=0.07)
     assert modes.loc["synthetic", "y"] == pytest.approx(-0.8, abs=0.08)
+
+
+def test_text_above_contours_is_neither_cut_nor_crossed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide tick labels leave panels that are narrower than their text."""
+    boxes = {}
+
+    def measure(fig: Figure, *_: object, **__: object) -> None:
+        fig.canvas.draw()
+        assert isinstance(fig.canvas, FigureCanvasAgg)
+        renderer, page = fig.canvas.get_renderer(), fig.bbox
+        for axes in fig.axes:
+            box = axes._left_title.get_window_extent(renderer)
+            if axes.axison:
+                place = axes.get_subplotspec()
+                assert place is not None
+                boxes[place.rowspan.start, place.colspan.start] = box
+                assert page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= page.y1
+
+    monkeypatch.setattr(contours.style, "save", measure)
+    for scale in (1.0, 1e4):
+        wide = [dataclasses.replace(panel, x=panel.x * scale, y=panel.y * scale) for panel in panels()]
+        contours.draw(wide, tmp_path / "wide", unit="", mass=0.97, label=LABEL)
+        assert len(boxes) == 10
+        assert all(box.x1 < boxes[row, column + 1].x0 for (row, column), box in boxes.items() if (row, column + 1) in boxes)
 
 
 def test_contours_without_a_density_leave_the_panel_blank(tmp_path: Path) -> None:

@@ -171,6 +171,39 @@ def test_answer_is_computed_from_the_measures() -> None:
     assert (mark.at, mark.ceiling) == (0.78, 0.92)
 
 
+@pytest.mark.parametrize(("ratio", "images", "said"), [(0.9, 1000, False), (1.06, 1000, True), (0.9, 30, True), (np.nan, 1000, False)])
+def test_coverage_that_can_flatter_says_so(ratio: float, images: int, said: bool) -> None:
+    card = index_page.answer(measures().assign(ratio=ratio, n_synthetic=images), definitions={"coverage": "hdr"})[0]
+    assert (index_page.NO_MERIT in card.sentences) == said
+
+
+def test_matched_stands_between_ours_and_the_ceiling(demo: str) -> None:
+    article = re.search(r'<article id="figure6">.*?</article>', demo, flags=re.S)
+    assert article is not None
+    assert re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', article[0]) == [
+        "Cell",
+        "Printed",
+        "Ours",
+        "95 % interval",
+        "Matched",
+        "Ceiling",
+        "Status",
+    ]
+    assert re.findall(r'<td class="[ni]">([^<]*)</td>', article[0])[:5] == ["0.80", "0.80", "[0.75, 0.85]", "0.78", "0.92"]
+    assert index_page.NO_MERIT in demo
+
+
+def test_comparison_may_come_from_a_file_with_empty_cells(tmp_path: Path) -> None:
+    facts = overview("demo", measures())
+    made = published.compare(facts["published"], measures(), status="demo", tolerance=0.05, synthetic="s", definitions=facts["definitions"])
+    made.to_csv(tmp_path / "comparison.csv", index=False)
+    pages = []
+    for comparison in (made, pd.read_csv(tmp_path / "comparison.csv", keep_default_na=False)):
+        index_page.write_index([{"id": "figure6", "section": "paper"}], comparison, facts, tmp_path / "index.html")
+        pages.append((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert pages[0] == pages[1]
+
+
 def test_answer_without_measures_is_empty_and_the_page_still_stands() -> None:
     assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}) == []
     blank = measures().assign(value=np.nan)

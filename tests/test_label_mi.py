@@ -9,7 +9,7 @@ from scipy.special import digamma
 from scipy.stats import norm
 from sklearn.feature_selection import mutual_info_classif
 
-from lookalike.measures.label_mi import digamma_constant, inverse_digamma, label_mi
+from lookalike.measures.label_mi import SUBSAMPLES, digamma_constant, equal_label_mi, inverse_digamma, label_entropy, label_mi
 from lookalike.statistics import disjoint_halves, percentile_interval
 
 
@@ -115,6 +115,47 @@ def test_bounds() -> None:
     null = [label_mi(generator.normal(size=500), generator.normal(size=500)) for _ in range(40)]
     assert abs(np.mean([estimate.mi_unclipped for estimate in null])) < 0.01 and min(estimate.mi for estimate in null) == 0.0
     assert np.mean([estimate.neighbours_arithmetic for estimate in null]) == pytest.approx(6, abs=0.05)
+
+
+@pytest.mark.parametrize(("real", "synthetic"), [(40, 40), (40, 200), (9, 400)])
+def test_clipped_mi_stays_below_the_label_s_entropy(real: int, synthetic: int) -> None:
+    """The estimate of sets that lie apart is above what any information on the label can be; the digamma mean at the clip is not below k."""
+    generator = np.random.default_rng(11)
+    apart = label_mi(generator.normal(size=real), generator.normal(1000, 1, synthetic))
+    share = real / (real + synthetic)
+    assert apart.mi == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share))
+    assert apart.mi < apart.mi_unclipped
+    assert apart.neighbours_digamma >= 3 and label_entropy(real, synthetic) == apart.mi
+
+
+def test_equal_classes_have_the_information_of_equal_classes() -> None:
+    """200 of N(0,1) and 1000 of N(1,1): .11142 nats with equal classes; as they are, the mixture of 1/6 and 5/6 has less (.063)."""
+    generators = [np.random.default_rng([12, seed]) for seed in range(20)]
+    pairs = [(generator.normal(size=200), generator.normal(1, 1, 1000)) for generator in generators]
+    balanced = [equal_label_mi(*pair, seed=1).estimate for pair in pairs]
+    assert np.mean([estimate.mi_unclipped for estimate in balanced]) == pytest.approx(0.11142, abs=0.012)
+    assert np.mean([label_mi(*pair).mi_unclipped for pair in pairs]) < 0.08
+    # which set is the larger does not matter, and neither does the seed to more than the noise of the subsamples
+    real, synthetic = pairs[0]
+    assert equal_label_mi(synthetic, real, seed=1).estimate.mi_unclipped == pytest.approx(balanced[0].mi_unclipped, abs=0.03)
+    apart = equal_label_mi(real, synthetic + 1000).estimate
+    assert apart.mi == np.log(2) and 3 <= apart.neighbours_digamma < 3.01
+
+
+def test_equal_classes_are_medians_of_subsamples_of_the_larger_one() -> None:
+    generator = np.random.default_rng(13)
+    real, synthetic = generator.normal(size=50), generator.normal(0.3, 1, 170)
+    equal = equal_label_mi(real, synthetic, seed=5)
+    assert (equal.size, equal.subsamples) == (50, SUBSAMPLES) and equal.real.all() and equal.synthetic.sum() == 50
+    # the subsample that is handed on has the median MI, and the digamma mean is the one that belongs to it
+    median = label_mi(real, synthetic[equal.synthetic])
+    assert (median.mi_unclipped, median.neighbours_digamma) == (equal.estimate.mi_unclipped, pytest.approx(equal.estimate.neighbours_digamma))
+    assert (equal_label_mi(real, synthetic, seed=5).synthetic == equal.synthetic).all()
+    whole = equal_label_mi(real, synthetic[:50], seed=5)
+    expected = label_mi(real, synthetic[:50])
+    assert whole.subsamples == 1 and whole.estimate.mi_unclipped == expected.mi_unclipped
+    assert whole.estimate.neighbours_arithmetic == expected.neighbours_arithmetic
+    assert np.isnan(equal_label_mi(real, synthetic[:2]).estimate.mi)
 
 
 def test_permutation_p_is_uniform_under_the_null() -> None:

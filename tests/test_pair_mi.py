@@ -92,8 +92,18 @@ def test_label_mi_complement_in_units_of_the_label_s_entropy() -> None:
     real, synthetic = moments(300, seed=6), moments(300, seed=7, shift=1.5)
     scores = pair_agreement(real, synthetic)
     assert scores[0, 1]["label_mi_complement"] == pytest.approx(1 - label_mi(real[:, :2], synthetic[:, :2]).mi / np.log(2))
+    # sets that lie apart have all the information there is: exactly 0 after clipping, whatever their sizes
     far = pair_agreement(real, synthetic[:100] + 1000.0)
-    assert far[0, 0]["label_mi_complement"] == pytest.approx(0, abs=0.02)
+    assert far[0, 0]["label_mi_complement"] == far[0, 1]["label_mi_complement"] == 0
+
+
+def test_label_mi_complement_has_equal_classes() -> None:
+    """120 real images against 120 or 960 of one law: the same on average, within the noise of 120 images."""
+    real = moments(120, seed=1)
+    few, many = (
+        np.mean([pair_agreement(real, moments(n, seed=seed, shift=1))[0, 1]["label_mi_complement"] for seed in range(2, 10)]) for n in (120, 960)
+    )
+    assert few == pytest.approx(many, abs=0.04) and many < 0.9
 
 
 def test_sets_without_density_are_nan_but_keep_what_is_known() -> None:

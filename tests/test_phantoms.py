@@ -14,12 +14,15 @@ import pytest
 from pydicom import config as pydicom_config
 from pydicom.uid import ExplicitVRLittleEndian
 
-from lookalike.config import HEADER_RULES, PIXEL_RULES
+from lookalike.cohort.exclude import apply_header_rules, apply_pixel_rules
+from lookalike.cohort.index import build_index
+from lookalike.config import HEADER_RULES, PIXEL_RULES, Exclude, Pixels
 from lookalike.errors import LookalikeError
 from lookalike.phantoms import collection, dicom, mammography
 from lookalike.phantoms.collection import KINDS, QUARANTINE, write_collection
 from lookalike.phantoms.dicom import VENDORS, Vendor
 from lookalike.phantoms.mammography import Patient
+from lookalike.pixels.prepare import prepare_image
 
 SHAPE = (160, 128)
 PATIENTS = 24
@@ -110,6 +113,22 @@ def test_duplicates_come_after_what_they_repeat(tree: tuple[Path, pd.DataFrame])
         first = same[same["planted"] == "none"].iloc[0]
         assert first["path"] < row.path and first["sop_instance_uid"] != row.sop_instance_uid
         assert np.array_equal(pydicom.dcmread(root / first["path"]).pixel_array, pydicom.dcmread(root / row.path).pixel_array)
+
+
+def test_duplicates_are_excluded_as_what_was_planted(tree: tuple[Path, pd.DataFrame]) -> None:
+    """A file copied byte for byte also has the same pixels, and still says duplicate_uid."""
+    root, truth = tree
+    index = build_index(root, adapter="dicom", table=None, key=b"a key of sixteen bytes or more", processes=1, maximum_quarantined=1.0)
+    header = apply_header_rules(index, Exclude())
+    planted = index[["path"]].merge(truth, on="path", how="left")
+    copies = planted[planted["planted"].str.startswith("duplicate_")]
+    repeated = planted[["patient", "view", "laterality"]].apply(tuple, axis=1).isin(copies[["patient", "view", "laterality"]].apply(tuple, axis=1))
+    waiting = (header["decision"] == "candidate") & repeated & planted["planted"].isin(["none", *copies["planted"]])
+    found = {row: prepare_image(root / index.loc[row, "path"], pixels=Pixels(levels=3))[0] for row in index.index[waiting]}
+    features = pd.DataFrame([dataclasses.asdict(feature) for feature in found.values()]).assign(row_id=index.loc[waiting, "row_id"].to_list())
+    final = apply_pixel_rules(header[waiting], features, Exclude())
+    assert {"duplicate_uid", "duplicate_pixels"} <= set(copies["planted"])
+    assert final["rule"].tolist() == planted.loc[waiting, "expected_rule"].tolist()
 
 
 @pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.syntax.name.split(",")[0])

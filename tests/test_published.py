@@ -30,7 +30,7 @@ def ours(value: float, low: float, high: float) -> pd.DataFrame:
     keys += [("pair_mi", definition, *pair) for definition in ("density_nmi", "overlap") for pair in pairs]
     keys += [("coverage", definition, *pair) for definition in ("hdr", "density_percentile") for pair in pairs if pair[0] != pair[1]]
     frame = pd.DataFrame(keys, columns=["measure", "definition", "first", "second"])
-    return frame.assign(value=value, low=low, high=high, ceiling=0.9)
+    return frame.assign(value=value, low=low, high=high, matched=0.85, ceiling=0.9, ratio=0.85 / 0.9)
 
 
 def compared(printed: published.Published, table: pd.DataFrame, status: str = "study", tolerance: float = 0.05) -> pd.DataFrame:
@@ -108,6 +108,9 @@ def test_every_printed_value_has_a_row(printed: published.Published) -> None:
     assert sorted(frame.index) == sorted(ids)
     assert frame["reason"].str.len().gt(0).all()
     assert frame.loc["figure6_lowest", "file"] == "results/korkinof2021/some_set/figure6.pdf"
+    # what may be held against the ceiling stands beside it
+    assert frame.loc["figure6_lowest", ["matched", "ceiling", "ratio"]].tolist() == [0.85, 0.9, 0.85 / 0.9]
+    assert frame.loc["table3_1_2", list(published.NUMBERS[1:])].isna().all() and (frame[list(published.NUMBERS)].dtypes == "float64").all()
 
 
 def test_demo_is_never_comparable_even_when_equal(printed: published.Published) -> None:
@@ -117,7 +120,7 @@ def test_demo_is_never_comparable_even_when_equal(printed: published.Published) 
         exact.loc[here, ["value", "low", "high"]] = printed.value(f"table2_mi_m{number}").value
     demo = compared(printed, exact, status="demo")
     assert set(demo.loc[demo["item"] != "checks", "status"]) == {published.NOT_COMPARABLE}
-    assert demo.loc["table2_mi_m1", "reason"].startswith("Demo")
+    assert demo.loc["table2_mi_m1", "reason"].startswith("Demo: data or scale do not allow a comparison (korkinof2021.status).")
     # ours is shown all the same, and the same table is comparable in a study
     assert demo.loc["table2_mi_m1", "ours"] == 0.01772
     assert compared(printed, exact).loc["table2_mi_m1", "status"] == published.REPRODUCED

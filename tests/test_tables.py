@@ -144,6 +144,21 @@ def test_a_line_without_numbers_is_left_out() -> None:
     assert [what for row, what, _ in lines if row == "Permutation P"] == ["value", "interval"]
 
 
+def test_p_that_no_permutation_reached_is_an_upper_bound(tmp_path: Path) -> None:
+    rows = label_mi()
+    p = rows["definition"] == "p"
+    rows.loc[p, "value"] = [1 / 1001, 1 / 751, 0.05, 0.05, 0.3]
+    rows.loc[p, "low"] = [0, 0, 0, 0.01, 0.2]
+    # other rows may well have a lower end of 0
+    rows.loc[rows["definition"] == "clipped", "low"] = 0.0
+    table = tables.korkinof2021_table2(rows)
+    lines = {(row, what): cells for row, what, cells in tables.display(table)}
+    assert lines["Permutation P", "value"] == ["≤ 0.001", "≤ 0.002", "≤ 0.050", "0.050", "0.300"]
+    assert not any("≤" in cell for cell in lines["Mutual information (nats)", "value"])
+    tables.write(table, tmp_path / "table2", label="")
+    assert r"{$\leq$ 0.001}" in (tmp_path / "table2.tex").read_text()
+
+
 @pytest.mark.parametrize(("value", "decimals", "text"), [(0.12345, 3, "0.123"), (-0.5, 1, "−0.5"), (-0.0004, 2, "0.00"), (float("nan"), 2, "")])
 def test_numbers(value: float, decimals: int, text: str) -> None:
     assert tables.number(value, decimals) == text

@@ -53,7 +53,7 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{GENERATOR}.adam_beta1": (0.5, {"train_stage"}),
     f"{GENERATOR}.adam_beta2": (0.9, {"train_stage"}),
     f"{GENERATOR}.adam_epsilon": (1e-7, {"train_stage"}),
-    f"{GENERATOR}.ema_kimg": (1.0, {"train_stage"}),
+    f"{GENERATOR}.ema_kimg": (3.0, {"train_stage"}),
     f"{GENERATOR}.minibatch_std_group": (2, {"train_stage"}),
     f"{GENERATOR}.mirror": (True, {"train_stage"}),
     f"{GENERATOR}.precision": ("bf16", {"train_stage"}),

@@ -30,9 +30,9 @@ HeaderRule = Literal[
     "view_missing",
     "view_not_wanted",
     "field_too_small",
-    "duplicate_uid",
 ]
-PixelRule = Literal["blank", "foreign_body", "burned_in_pixels", "duplicate_pixels"]
+# A duplicate is decided after decoding: of two files of one image only a file that can be decoded may stand for the other.
+PixelRule = Literal["blank", "foreign_body", "burned_in_pixels", "duplicate_uid", "duplicate_pixels"]
 HEADER_RULES: tuple[HeaderRule, ...] = get_args(HeaderRule)
 PIXEL_RULES: tuple[PixelRule, ...] = get_args(PixelRule)
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -83,7 +83,7 @@ class Exclude(Section):
     """Which images leave the cohort, and why. Rules apply in the order listed; the first that fits gives the reason."""
 
     header_rules: tuple[HeaderRule, ...] = Field(HEADER_RULES, description="Rules decided on headers and tables alone.")
-    pixel_rules: tuple[PixelRule, ...] = Field(PIXEL_RULES, description="Rules decided on decoded pixels.")
+    pixel_rules: tuple[PixelRule, ...] = Field(PIXEL_RULES, description="Rules decided after decoding, among the images that could be decoded.")
     views: tuple[View, ...] = Field(("CC", "MLO"), description="Views that stay (K21: CC and MLO).")
     minimum_field_mm: float = Field(100.0, ge=0, description="Smallest side of the field of view in mm, where the header tells it.")
     minimum_side_px: int = Field(256, ge=1, description="Smallest side in pixels, where the header tells no spacing.")

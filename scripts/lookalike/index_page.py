@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lookalike.files import atomic
-from lookalike.published import CHECK_STATUSES, CHECKS, STATUSES, Published
+from lookalike.published import CHECK_STATUSES, CHECKS, NUMBERS, STATUSES, Published
 from lookalike.tables import interval, number
 
 MOMENTS = {"M1": "mean", "M2": "variance", "M3": "skewness", "M4": "kurtosis", "M5": "hyperskewness"}
@@ -35,6 +35,11 @@ CAPTIONS = {
     "grid": "Images from the averaged generator at the end of the stage.",
 }
 """Caption of an item, by its id or else by the name of its picture."""
+NO_MERIT = (
+    "A ratio above 1 is no merit: few images that differ much have broad kernels, and broad kernels cover much. Read label MI and Figure 3 beside it."
+)
+FEW = 100
+"""Below so many synthetic images, coverage can flatter."""
 TITLES = {"spectrum": "Power spectrum: the texture that moments cannot see"}
 """Titles of items that the paper does not have."""
 
@@ -115,7 +120,9 @@ def write_index(items: Sequence[Item], comparison: pd.DataFrame, overview: Overv
         output: the HTML file.
     """
     printed = overview["published"]
-    comparison = comparison.assign(decimals=[printed.decimals(name) for name in comparison["id"]])
+    # read from a file, a column with empty cells may hold text
+    numbers = {name: pd.to_numeric(comparison[name]) for name in NUMBERS}
+    comparison = comparison.assign(**numbers, decimals=[printed.decimals(name) for name in comparison["id"]])
     titles = TITLES | {name: item.title for name, item in printed.items.items()}
     notes = {name: item.note for name, item in printed.items.items()}
     shown = [_shown(item, titles, notes, comparison) for item in items]
@@ -140,6 +147,7 @@ def write_index(items: Sequence[Item], comparison: pd.DataFrame, overview: Overv
         absent=absent,
         checks=_rows(comparison[comparison["item"] == CHECKS]),
         everything=_rows(comparison),
+        no_merit=NO_MERIT,
         counts=[(status, counts[status]) for status in (*STATUSES, *CHECK_STATUSES) if status in counts],
     )
     with atomic(output) as path:
@@ -178,6 +186,7 @@ def _coverage(rows: pd.DataFrame, mean: pd.Series) -> Card:
                 interval(mean["ceiling_low"], mean["ceiling_high"], 2),
                 "" if math.isnan(mean["ratio"]) else f"{100 * mean['ratio']:.0f} %",
             ),
+            *([NO_MERIT] if mean["ratio"] > 1 or mean["n_synthetic"] < FEW else []),
         ),
         marks=_marks(rows, 0.0, 1.0, [f"{row['first']} {row['second']}" for row in rows.to_dict("records")], decimals=2),
         ends=("0", "1"),
@@ -286,6 +295,7 @@ def _rows(comparison: pd.DataFrame) -> list[dict[str, str]]:
                 "printed": number(row["published"], decimals),
                 "ours": number(row["ours"], decimals),
                 "interval": interval(row["low"], row["high"], decimals),
+                "matched": number(row["matched"], decimals),
                 "ceiling": number(row["ceiling"], decimals),
                 "status": row["status"],
                 "reason": row["reason"],

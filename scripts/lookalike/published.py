@@ -29,9 +29,28 @@ STATUSES = (REPRODUCED, WITHIN, DIFFERS, NOT_COMPARABLE)
 """What a value of ours can be beside a printed one."""
 CHECK_STATUSES = (CONSISTENT, INCONSISTENT)
 """What a printed value can be beside other printed values; ours take no part."""
-COLUMNS = ("id", "paper", "item", "cell", "rule", "file", "published", "ours", "low", "high", "ceiling", "difference", "status", "reason")
+COLUMNS = (
+    "id",
+    "paper",
+    "item",
+    "cell",
+    "rule",
+    "file",
+    "published",
+    "ours",
+    "low",
+    "high",
+    "matched",
+    "ceiling",
+    "ratio",
+    "difference",
+    "status",
+    "reason",
+)
+NUMBERS = COLUMNS[6:14]
+"""Columns of numbers, empty where there is none."""
 CHECKS = "checks"
-DEMO_REASON = "Demo: neither the data nor the scale allow a comparison."
+DEMO_REASON = "Demo: data or scale do not allow a comparison (korkinof2021.status)."
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 
@@ -147,9 +166,13 @@ def compare(
     A value of ours is `reproduced` when it is within the tolerance and its 95 % interval holds the printed value, `within tolerance` when only the first is true,
     and `differs` otherwise. The tolerance is relative to the printed value, and never smaller than half a unit of its last printed decimal.
 
+    `ours` is from all images and `ceiling` from halves of the real ones: `matched`, at the ceiling's number of images, stands between them, and `ratio` is
+    `matched` over `ceiling`.
+
     Args:
         published: printed values.
-        ours: the comparison tables of all measures, one below the other: measure, definition, first, second, value, low, high, ceiling.
+        ours: the comparison tables of all measures, one below the other: measure, definition, first, second, value, low, high, matched,
+            ceiling, ratio.
         status: `demo` = nothing is comparable.
         tolerance: relative difference.
         synthetic: name of the synthetic set, for the file names.
@@ -183,7 +206,8 @@ def _joined(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
 
 
-_EMPTY = {"ours": math.nan, "low": math.nan, "high": math.nan, "ceiling": math.nan}
+_STATISTICS = ("low", "high", "matched", "ceiling", "ratio")
+_EMPTY = dict.fromkeys(("ours", *_STATISTICS), math.nan)
 
 
 def _ours(ours: pd.DataFrame, item: Item, value: Value, definitions: Mapping[str, str]) -> dict[str, float]:
@@ -208,7 +232,7 @@ def _ours(ours: pd.DataFrame, item: Item, value: Value, definitions: Mapping[str
     if rows.empty:
         return dict(_EMPTY)
     row = rows.iloc[0]
-    return {"ours": float(row["value"]), "low": float(row["low"]), "high": float(row["high"]), "ceiling": float(row["ceiling"])}
+    return {"ours": float(row["value"]), **{name: float(row[name]) for name in _STATISTICS}}
 
 
 def _verdict(printed: float, mine: Mapping[str, float], allowed: float) -> tuple[str, str]:

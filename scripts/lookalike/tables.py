@@ -39,6 +39,8 @@ class Table:
     """Printed decimals of each row."""
     caption: str
     notes: tuple[str, ...]
+    bounds: frozenset[str] = frozenset()
+    """Rows whose values are upper bounds where `low` is 0: permutation P values that no permutation reached."""
 
 
 def korkinof2021_table1(pair_mi: pd.DataFrame, *, definition: str) -> Table:
@@ -88,10 +90,12 @@ def korkinof2021_table2(label_mi: pd.DataFrame) -> Table:
         caption="Mutual information between each moment and the label real or synthetic (lower is better; 0 to ln 2 = 0.693), in the layout of K21, Table 2.",
         notes=(
             "The digamma mean follows from the mutual information (K21's second row is no measurement of its own); the arithmetic mean is about six where both sets "
-            "overlap. K21 prints mutual information clipped at 0. The interval of P is its Monte Carlo error.",
+            "overlap. K21 prints mutual information clipped at 0. The interval of P is its Monte Carlo error; ≤ where no permutation reached the value.",
+            "Classes have equally many images, as in K21: where the sets differ in size, values are medians over random subsamples of the larger set.",
             MOMENT_NOTE,
             CEILING_NOTE.replace("Ceiling:", "Ceiling (here a floor: less is better):"),
         ),
+        bounds=frozenset({LABEL_MI_ROWS["p"][0]}),
     )
 
 
@@ -121,7 +125,9 @@ def display(table: Table) -> list[tuple[str, str, list[str]]]:
     lines = []
     for row in table.frame.index.get_level_values(0).unique():
         part, decimals = table.frame.loc[row], table.decimals[row]
-        lines.append((row, "value", [number(value, decimals) for value in part.loc["value"]]))
+        values = zip(part.loc["value"], part.loc["low"], strict=True)
+        bounded = row in table.bounds
+        lines.append((row, "value", [upper_bound(value, decimals) if bounded and low == 0 else number(value, decimals) for value, low in values]))
         lines.append((row, "interval", [interval(*ends, decimals) for ends in zip(part.loc["low"], part.loc["high"], strict=True)]))
         for name in ("matched", "ceiling"):
             cells = zip(part.loc[name], part.loc[f"{name}_low"], part.loc[f"{name}_high"], strict=True)
@@ -136,6 +142,12 @@ def number(value: float, decimals: int) -> str:
     text = f"{value:.{decimals}f}"
     # no minus in front of what rounds to zero
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def upper_bound(value: float, decimals: int) -> str:
+    """`≤ 0.001`, rounded up so that it stays true."""
+    # less a rounding error, lest 0.05 become 0.051
+    return f"≤ {number(math.ceil(value * 10**decimals - 1e-9) / 10**decimals, decimals)}"
 
 
 def interval(low: float, high: float, decimals: int) -> str:
@@ -166,7 +178,7 @@ def _frame(names: Sequence[str], cells: Mapping[tuple[str, str], pd.Series]) -> 
 
 
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-          "\\": r"\textbackslash{}", "−": "$-$", "`": "", "×": r"$\times$"}  # fmt: skip
+          "\\": r"\textbackslash{}", "−": "$-$", "`": "", "×": r"$\times$", "≤": r"$\leq$"}  # fmt: skip
 
 
 def _tex(text: str) -> str:

@@ -2,6 +2,8 @@
 
 Source: K21, Materials ("excluded images containing postoperative artifacts ... and large foreign bodies"); views CC and MLO. Which header facts
 decide is our choice. What a header does not tell never excludes, except under the rule view_missing.
+
+Details are published, and people write names into any field of a header: a detail prints numbers and words of a fixed list, never a header's own text.
 """
 
 from __future__ import annotations
@@ -11,11 +13,17 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from lookalike.cohort.header import KNOWN_VIEWS
 from lookalike.config import Exclude
 from lookalike.errors import LookalikeError
 
 Rule = Callable[[pd.DataFrame, Exclude], pd.Series]
 
+# Modalities of DICOM PS3.3, C.7.3.1.1.1, that turn up beside mammograms.
+MODALITIES = (
+    *("AU", "BI", "BMD", "CR", "CT", "DOC", "DX", "ECG", "ES", "GM", "HC", "IO", "IVUS", "KO", "MG", "MR", "NM", "OT", "PR", "PT", "PX"),
+    *("REG", "RF", "RG", "RTDOSE", "RTIMAGE", "RTPLAN", "RTSTRUCT", "SC", "SEG", "SM", "SR", "TG", "US", "XA", "XC"),
+)
 MAMMOGRAPHY_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1")
 FOR_PROCESSING_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
 TOMOSYNTHESIS_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.13.1.3", "1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5")
@@ -44,9 +52,7 @@ def not_mammography(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
     """Modality is not MG and the SOP class is not digital mammography; or the header says phantom (quality control)."""
     wrong = (index["modality"] != "MG") & ~index["sop_class"].isin(MAMMOGRAPHY_SOP_CLASSES)
     phantom = index["body_part"].str.contains("PHANTOM")
-    return _reasons(
-        index, (wrong, "modality is " + index["modality"].mask(index["modality"] == "", "unknown")), (phantom, "phantom or quality control image")
-    )
+    return _reasons(index, (wrong, "modality is " + _known(index["modality"], MODALITIES)), (phantom, "phantom or quality control image"))
 
 
 def not_for_presentation(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
@@ -142,7 +148,7 @@ def view_missing(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
 
 def view_not_wanted(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
     """Views other than those of `exclude.views`."""
-    return _reasons(index, ((index["view"] != "") & ~index["view"].isin(exclude.views), "view is " + index["view"]))
+    return _reasons(index, ((index["view"] != "") & ~index["view"].isin(exclude.views), "view is " + _known(index["view"], KNOWN_VIEWS)))
 
 
 def field_too_small(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
@@ -156,12 +162,6 @@ def field_too_small(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
         (known & (side * index["spacing_mm"] < exclude.minimum_field_mm), "field of view is " + in_mm["rows"] + " x " + in_mm["columns"] + " mm"),
         (~known & (side < exclude.minimum_side_px), "image is " + in_px["rows"] + " x " + in_px["columns"] + " pixels"),
     )
-
-
-def duplicate_uid(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
-    """Further files with the SOP Instance UID of an image that came before."""
-    again = (index["sop_uid"] != "") & index["sop_uid"].duplicated(keep="first")
-    return _reasons(index, (again, "same SOP Instance UID as image " + index.groupby("sop_uid")["image"].transform("first")))
 
 
 HEADER_RULES: dict[str, Rule] = {
@@ -180,7 +180,6 @@ HEADER_RULES: dict[str, Rule] = {
         view_missing,
         view_not_wanted,
         field_too_small,
-        duplicate_uid,
     )
 }
 
@@ -203,13 +202,22 @@ def burned_in_pixels(features: pd.DataFrame, exclude: Exclude) -> pd.Series:
     return _reasons(features, (features["text_score"] >= 1, "text detected (score " + features["text_score"].round(2).astype(str) + ")"))
 
 
+def duplicate_uid(features: pd.DataFrame, exclude: Exclude) -> pd.Series:
+    """Further files with the SOP Instance UID of an image that came before, could be decoded and is kept.
+
+    Decided after decoding: a copy that is cut off inside its compressed pixels has the same header as its intact twin, and must not stand for it.
+    """
+    again = (features["uid_group"] >= 0) & features["uid_group"].duplicated(keep="first")
+    return _reasons(features, (again, "same SOP Instance UID as image " + features.groupby("uid_group")["image"].transform("first")))
+
+
 def duplicate_pixels(features: pd.DataFrame, exclude: Exclude) -> pd.Series:
     """Pixels of an image that came before and is kept."""
     again = (features["pixel_hash"] != "") & features["pixel_hash"].duplicated(keep="first")
     return _reasons(features, (again, "same pixels as image " + features.groupby("pixel_hash")["image"].transform("first")))
 
 
-PIXEL_RULES: dict[str, Rule] = {rule.__name__: rule for rule in (blank, foreign_body, burned_in_pixels, duplicate_pixels)}
+PIXEL_RULES: dict[str, Rule] = {rule.__name__: rule for rule in (blank, foreign_body, burned_in_pixels, duplicate_uid, duplicate_pixels)}
 
 FEATURE_COLUMNS = ("row_id", "problem", "breast_fraction", "foreign_body_score", "foreign_body_kind", "text_score", "pixel_hash")
 
@@ -218,9 +226,13 @@ def apply_header_rules(index: pd.DataFrame, exclude: Exclude) -> pd.DataFrame:
     """Decisions on headers and tables: quarantined (unreadable), excluded (by the first rule that fits, in the order listed) or candidate.
 
     Returns:
-        Columns row_id, image, decision, rule, detail; rows as in `index`.
+        Columns row_id, image, uid_group, decision, rule, detail; rows as in `index`. `uid_group` is the row_id of the first row with the same
+        SOP Instance UID, -1 where there is no UID: what `duplicate_uid` needs to know of UIDs, without a UID.
     """
-    decisions = pd.DataFrame({"row_id": index["row_id"], "image": index["image"], "decision": "candidate", "rule": "", "detail": ""})
+    first = index.groupby("sop_uid")["row_id"].transform("first").where(index["sop_uid"] != "", -1).astype("int64")
+    decisions = pd.DataFrame(
+        {"row_id": index["row_id"], "image": index["image"], "uid_group": first, "decision": "candidate", "rule": "", "detail": ""}
+    )
     unreadable = ~index["readable"]
     decisions.loc[unreadable, ["decision", "rule"]] = ["quarantined", "unreadable"]
     decisions.loc[unreadable, "detail"] = index.loc[unreadable, "problem"]
@@ -229,7 +241,7 @@ def apply_header_rules(index: pd.DataFrame, exclude: Exclude) -> pd.DataFrame:
 
 
 def apply_pixel_rules(decisions: pd.DataFrame, features: pd.DataFrame, exclude: Exclude, *, maximum_quarantined: float = 1.0) -> pd.DataFrame:
-    """Final decisions: each candidate is kept, excluded by a pixel rule, or quarantined as undecodable; all else stays as it is.
+    """Final decisions: each candidate is kept, excluded by a rule of `PIXEL_RULES`, or quarantined as undecodable; all else stays as it is.
 
     Args:
         decisions: what `apply_header_rules` gave.
@@ -251,7 +263,7 @@ def apply_pixel_rules(decisions: pd.DataFrame, features: pd.DataFrame, exclude: 
         )
     # In the order of the decisions, so that "came before" means the same as for headers.
     seen = (
-        decisions.loc[candidates, ["row_id", "image"]]
+        decisions.loc[candidates, ["row_id", "image", "uid_group"]]
         .reset_index()
         .merge(features[list(FEATURE_COLUMNS)], on="row_id", how="left")
         .set_index("index")
@@ -260,10 +272,14 @@ def apply_pixel_rules(decisions: pd.DataFrame, features: pd.DataFrame, exclude: 
     decisions.loc[undecodable, ["decision", "rule"]] = ["quarantined", "undecodable"]
     decisions.loc[undecodable, "detail"] = seen.loc[undecodable, "problem"]
     quarantined = int((decisions["decision"] == "quarantined").sum())
+    # Kinds of problems, not files: paths may name people.
+    kinds = decisions.loc[decisions["decision"] == "quarantined", "detail"].str.split(":").str[0].value_counts().head(3)
     if quarantined > maximum_quarantined * len(decisions):
         raise LookalikeError(
-            f"{quarantined} of {len(decisions)} files are unreadable or cannot be decoded, allowed are {maximum_quarantined:.1%}",
-            "; ".join(f"{count} x {kind}" for kind, count in seen.loc[undecodable, "problem"].str.split(":").str[0].value_counts().head(3).items()),
+            f"{quarantined} of {len(decisions)} files are unreadable or cannot be decoded, allowed are {maximum_quarantined:.1%}; "
+            + "most often: "
+            + "; ".join(f"{count} x {kind}" for kind, count in kinds.items()),
+            "pixel features",
             "Install the decoder that is named, mend the files, or raise `source.maximum_quarantined`.",
         )
     _apply(decisions, seen.drop(index=undecodable), [(name, PIXEL_RULES[name]) for name in exclude.pixel_rules], exclude)
@@ -288,6 +304,11 @@ def _reasons(rows: pd.DataFrame, *cases: tuple[pd.Series, pd.Series | str]) -> p
     for fits, sentence in reversed(cases):
         reason = reason.mask(fits, sentence)
     return reason
+
+
+def _known(words: pd.Series, known: Sequence[str]) -> pd.Series:
+    """Words as they may be published: those of the list as they are, all others unnamed."""
+    return words.where(words.isin(known), "not one of the known ones").mask(words == "", "unknown")
 
 
 def _has_type(index: pd.DataFrame, values: Sequence[str]) -> pd.Series:

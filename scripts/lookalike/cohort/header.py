@@ -22,6 +22,28 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 STANDARD_VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB", "SIO", "ISO", "AT", "CV", "TAN", "SPECIMEN")
+# Views that may be named in public tables: the standard ones and one more usual word. Any other text of a header could be anything.
+KNOWN_VIEWS = (*STANDARD_VIEWS, "LAT")
+# Makers of mammography machines and what their headers say, the more specific name first; the last four exist only in phantoms.
+MANUFACTURERS = {
+    "Lorad": r"lorad",
+    "Hologic": r"hologic",
+    "IMS Giotto": r"giotto|(?<![a-z])i\.?m\.?s\.?(?![a-z])",
+    "Siemens": r"siemens",
+    "Philips": r"philips",
+    "Fujifilm": r"fuji",
+    "Carestream": r"carestream",
+    "Kodak": r"kodak",
+    "Planmed": r"planmed",
+    "Agfa": r"agfa",
+    "Sectra": r"sectra",
+    # Two letters are in many words, so they must stand alone.
+    "GE": r"(?<![a-z])ge(?:ms)?(?![a-z])|general electric",
+    "Auriga": r"auriga medical",
+    "Borealis": r"borealis imaging",
+    "Corvid": r"corvid r",
+    "Delphin": r"delphin healthcare",
+}
 VIEW_CODES = {
     **dict.fromkeys(("R-10224", "399260004"), "ML"),
     **dict.fromkeys(("R-10226", "399368009"), "MLO"),
@@ -175,6 +197,12 @@ def normal_yes_no(text: str) -> str:
     if word in {"YES", "Y", "1", "1.0", "TRUE"}:
         return "YES"
     return "NO" if word in {"NO", "N", "0", "0.0", "FALSE"} else ""
+
+
+def normal_manufacturer(text: str) -> str:
+    """A manufacturer's short name of `MANUFACTURERS`; "other" for any other text (the field is free, so it may hold anything), "" for none."""
+    known = (name for name, pattern in MANUFACTURERS.items() if re.search(pattern, text, re.IGNORECASE))
+    return next(known, "other" if text.strip() else "")
 
 
 def normal_age(text: str) -> float:

@@ -67,7 +67,7 @@ INDEX_COLUMNS: dict[str, Column] = {
     "photometric": Column("str", "PhotometricInterpretation."),
     "bits_stored": Column("int64", "BitsStored, 0 unknown."),
     "transfer_syntax": Column("str", "Transfer Syntax UID."),
-    "manufacturer": Column("str", "Manufacturer."),
+    "manufacturer": Column("str", "Manufacturer, as the header writes it."),
     "model": Column("str", "ManufacturerModelName."),
     "age": Column("float64", "Age in years, NaN unknown."),
     "label": Column("str", 'benign, malignant, normal or "" (unknown).'),
@@ -121,7 +121,8 @@ def build_index(root: Path, *, adapter: str, table: Path | None, key: bytes, pro
         raise LookalikeError(
             f"No image file was found ({skipped} other files)",
             str(root),
-            f"Wanted are {wanted}. Check `source.root` and `source.adapter` (images = rasters, all others = DICOM).",
+            f"Set `source.root` to the folder that holds the images, unpacked ({wanted}), or set `source.adapter` to what the folder holds "
+            f"(images = rasters, all others = DICOM; it reads {'rasters' if raster else 'DICOM'} now).",
         )
     headers = pd.DataFrame(_read_headers(root, paths, raster=raster, processes=processes))
     headers.insert(0, "path", [_utf8(path) for path in paths])
@@ -219,9 +220,10 @@ def _check_quarantined(headers: pd.DataFrame, *, root: Path, maximum: float) -> 
         # Kinds of problems, not files: paths may name people.
         kinds = Counter(problem.split(":")[0] for problem in problems).most_common(3)
         raise LookalikeError(
-            f"{len(problems)} of {len(headers)} files are unreadable, allowed are {maximum:.1%}",
-            f"{root}: " + "; ".join(f"{count} x {kind}" for kind, count in kinds),
-            "Mend the files, or raise `source.maximum_quarantined` and look at the column `problem` of the cohort's private index.",
+            f"{len(problems)} of {len(headers)} files are unreadable, allowed are {maximum:.1%}; "
+            "most often: " + "; ".join(f"{count} x {kind}" for kind, count in kinds),
+            str(root),
+            "Mend or move away these files, check `source.adapter`, or raise `source.maximum_quarantined` to go on without them.",
         )
 
 

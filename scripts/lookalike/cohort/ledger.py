@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from lookalike.cohort.header import KNOWN_VIEWS, normal_manufacturer
 from lookalike.cohort.index import Column
 from lookalike.config import PIXEL_RULES
 from lookalike.errors import LookalikeError
 
+log = logging.getLogger("lookalike")
+
+# Below it, patient-disjoint halves and resamples of patients are the same few images again and again.
+MINIMUM_PATIENTS = 4
 QUARANTINES = ("unreadable", "undecodable")
 LEDGER_COLUMNS = ("image", "decision", "rule", "detail")
 COHORT_COLUMNS: dict[str, Column] = {
     "image": Column("str", "16 hex digits, keyed hash."),
     "patient": Column("str", "16 hex digits, keyed hash."),
     "study": Column("str", '16 hex digits, keyed hash, or "".'),
-    "view": Column("str", "CC, MLO, ..."),
+    "view": Column("str", 'CC, MLO, ...; "other" for a word that is no known view (only where the rule view_not_wanted is off), or "".'),
     "laterality": Column("str", 'L, R or "".'),
     "label": Column("str", 'benign, malignant, normal or "" (unknown).'),
     "density": Column("str", 'BI-RADS density A to D, or "".'),
-    "manufacturer": Column("str", "Manufacturer."),
+    "manufacturer": Column(
+        "str", 'Short name of a known manufacturer (`header.MANUFACTURERS`: GE, Hologic, ...); "other" for any other text of the header, "" for none.'
+    ),
     "age": Column("float64", "Age in years, NaN unknown."),
     "rows": Column("int64", "Rows of the original in pixels."),
     "columns": Column("int64", "Columns of the original in pixels."),
@@ -62,7 +70,7 @@ def flow_counts(decisions: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         Columns step, rule, removed, remaining. First a row for all files found, then the two kinds of quarantine (no rule's doing, so they are taken off first),
-        then a row a rule: step "headers" or "pixels" says what it looks at. Rules that removed nothing are there too.
+        then a row a rule: step "headers" or "pixels" says whether it is decided before or after decoding. Rules that removed nothing are there too.
 
     Raises:
         LookalikeError: the decisions name a rule that is not in force.
@@ -92,7 +100,7 @@ def public_ledger(decisions: pd.DataFrame) -> pd.DataFrame:
 
 
 def cohort_table(index: pd.DataFrame, decisions: pd.DataFrame, features: pd.DataFrame, splits: Mapping[str, str]) -> pd.DataFrame:
-    """The cohort: `COHORT_COLUMNS`, one row an image kept, in the order of the index.
+    """The cohort: `COHORT_COLUMNS`, one row an image kept, in the order of the index. A cohort too small to compare logs a warning.
 
     Args:
         index: index table.
@@ -108,6 +116,17 @@ def cohort_table(index: pd.DataFrame, decisions: pd.DataFrame, features: pd.Data
         raise _nothing_kept(index, decisions)
     table = kept.merge(features[["row_id", "part", "row"]], on="row_id", how="left")
     table["split"] = table["patient"].map(splits)
+    # Headers' own words stay in the private index.
+    table["view"] = table["view"].where(table["view"].isin([*KNOWN_VIEWS, ""]), "other")
+    table["manufacturer"] = table["manufacturer"].map(normal_manufacturer)
+    patients = table["patient"].nunique()
+    if patients < MINIMUM_PATIENTS:
+        log.warning(
+            "the cohort keeps %d images of %d patients, but comparisons need at least %d patients; add images, or look into exclusions.csv for what was removed",
+            len(table),
+            patients,
+            MINIMUM_PATIENTS,
+        )
     return table[list(COHORT_COLUMNS)].astype({name: column.dtype for name, column in COHORT_COLUMNS.items()})
 
 

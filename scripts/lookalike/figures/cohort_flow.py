@@ -23,7 +23,7 @@ _MAIN_HEIGHT = 2 * _LINE + 2 * _PAD
 _SIDE_X = 54.0
 
 
-_KINDS: dict[str, str] = {**{rule: "Excluded by header" for rule in HEADER_RULES}, **{rule: "Excluded by pixels" for rule in PIXEL_RULES}}
+_KINDS: dict[str, str] = {**{rule: "Excluded by header" for rule in HEADER_RULES}, **{rule: "Excluded after decoding" for rule in PIXEL_RULES}}
 _QUARANTINED = "Quarantined"
 _QUARANTINES = ("unreadable", "undecodable")
 
@@ -31,7 +31,7 @@ _QUARANTINES = ("unreadable", "undecodable")
 def draw(flow: pd.DataFrame, output_stem: Path, *, quarantined: int, label: str) -> None:
     """Draw the flow diagram.
 
-    Neighbouring rules of one kind (quarantine, header rules, pixel rules) share a side box. Rules that removed nothing are only listed in the source CSV.
+    Neighbouring rules of one kind (quarantine, header rules, rules after decoding) share a side box. Rules that removed nothing are only listed in the source CSV.
 
     Args:
         flow: as `cohort.ledger.flow_counts` gives it: a row a rule in the order of application, columns step, rule, removed and remaining (images left after

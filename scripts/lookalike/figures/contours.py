@@ -19,6 +19,8 @@ from lookalike.figures.pairplot import MOMENTS
 from lookalike.tables import STATISTICS, interval, number
 
 _DASHED = (0, (3, 1.5))
+_INDENT = -0.2
+"""Where the text above a panel starts, in widths of the panel."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def draw(panels: Sequence[Panel], output_stem: Path, *, unit: str, mass: float, 
             for name, density, colour in (("real", panel.real, style.REAL), ("synthetic", panel.synthetic, style.SYNTHETIC)):
                 records += _contours(axes, panel, density, name=name, colour=colour)
             _window(axes, panel)
-            axes.set_title(_text(panel.coverage), loc="left", linespacing=1.25)
+            # from above the tick labels on, for the layout gives titles no room at the right
+            axes.set_title(_text(panel.coverage), loc="left", x=_INDENT, linespacing=1.25)
             axes.locator_params(nbins=5)
             axes.set_xlabel(f"{panel.first} {MOMENTS[panel.first]}{suffix}", labelpad=1.5)
             axes.set_ylabel(f"{panel.second} {MOMENTS[panel.second]}{suffix}", labelpad=1.5)

@@ -4,7 +4,7 @@ Each comparison gives a table with a row a number and the columns `COLUMNS`:
 
     measure, definition   what is measured, and which of its definitions
     first, second         the moments ("" where there is none), or the band of a spectrum
-    value                 from all images
+    value                 from all images; for label MI from equal classes, the larger set drawn down to the size of the smaller (see `compare_label_mi`)
     low, high             95 % interval from resampling: patients of the real images, images of the synthetic ones; for the measure at these numbers of images
                           (see `statistics.centred_interval`)
     ceiling               median over random patient-disjoint halves A, B of the real images of the measure with A as real and B as synthetic: how good it
@@ -20,14 +20,15 @@ Each comparison gives a table with a row a number and the columns `COLUMNS`:
 The measure of two halves uses fewer images than `value`, and less alike are smaller sets: compare `ceiling` with `matched`, never with `value`.
 
 Nearest-neighbour estimates (label MI) cannot be bootstrapped, for a point drawn twice is its own neighbour. Their intervals come from random halves without
-replacement, whose spread is that of the whole (the finite-population correction at one half: Var(half - all) = Var(all)).
+replacement, whose spread is that of the whole (the finite-population correction at one half: Var(half - all) = Var(all)). Label MI depends on the sizes of
+the classes, so wherever it is taken, of halves and splits too, both classes have equally many images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,10 +37,10 @@ from numpy.typing import ArrayLike, NDArray
 from lookalike.errors import LookalikeError
 from lookalike.measures.coverage import DEFINITIONS as COVERAGE_DEFINITIONS
 from lookalike.measures.coverage import Coverage
-from lookalike.measures.label_mi import RossEstimate, digamma_constant, inverse_digamma, label_mi
+from lookalike.measures.label_mi import EqualEstimate, RossEstimate, equal_label_mi, label_mi, neighbours_of
 from lookalike.measures.moments import MOMENTS, PAIRS
 from lookalike.measures.pair_mi import DEFINITIONS as PAIR_DEFINITIONS
-from lookalike.measures.pair_mi import PAIRS_WITH_DIAGONAL, PairAgreement, label_mi_complement, pair_columns
+from lookalike.measures.pair_mi import PAIRS_WITH_DIAGONAL, PairAgreement, as_points, complement, pair_columns
 from lookalike.measures.spectrum import band_matrix, octave_bands
 from lookalike.statistics import (
     centred_interval,
@@ -74,11 +75,10 @@ LABEL_MI_DEFINITIONS = ("clipped", "unclipped", "neighbours_digamma", "neighbour
 MINIMUM_PATIENTS = 4
 """Fewer have no halves to speak of."""
 _CHUNK = 32
-_SPLITS, _REAL, _SYNTHETIC, _PERMUTATIONS = range(4)
+_SPLITS, _REAL, _SYNTHETIC, _PERMUTATIONS = range(4)  # the streams of a seed; label_mi has the fourth
 
 Weights = NDArray[np.float64]
 Scores = dict[str, NDArray[np.float64]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _Sets:
 
 @dataclass(frozen=True)
 class _Splits:
-    """Rows [splits, n or m] of each split's target half, other half, and synthetic images, the last two equally many."""
+    """Rows [splits, n or m] of each split's target half, other half, and synthetic images, the last two equally many (all three after `_equal`)."""
 
     target: NDArray[np.bool_]
     other: NDArray[np.bool_]
@@ -124,41 +124,81 @@ def compare_label_mi(
     """Label MI of each moment (K21, Table 2), of real moments [n, 5] of `patients` [n] and synthetic ones [m, 5].
 
     Definitions: `clipped` and `unclipped` MI in nats, `neighbours_digamma` (K21's second row) and `neighbours_arithmetic`, and `p`, the permutation P value,
-    whose low and high bound its Monte Carlo error.
+    whose low and high bound its Monte Carlo error; low is 0 where no permutation reaches the value, for then P is an upper bound.
+
+    All are for classes of one size, N images each, as K21 has them. Where the sets differ in size, `value` is the median over random subsamples of the larger
+    one (`label_mi.equal_label_mi`). Interval and P belong to a comparison of N with N images: both come from the subsample that has the median MI, and not
+    from the first one, so that they go with the value printed. P of a middling subsample errs to the large side where there is no difference.
 
     Raises:
         LookalikeError: too few patients or synthetic images are left.
     """
     sets = _sets(real, patients, synthetic)
-    divided = _divided(sets, splits=splits, seed=seed)
-    halves = _halves(sets, draws=bootstrap, seed=seed)
-    constant = digamma_constant(len(sets.real), len(sets.synthetic), neighbours=neighbours)
+    equal = _equal(_divided(sets, splits=splits, seed=seed), seed=seed)
     rows = []
-
-    def estimate(first: NDArray, second: NDArray) -> RossEstimate:
-        return label_mi(first, second, neighbours=neighbours)
-
     for index, name in enumerate(MOMENTS):
         reals, synthetics = sets.real[:, index], sets.synthetic[:, index]
-        whole = label_mi(reals, synthetics, neighbours=neighbours, permutations=permutations, seed=(seed, _PERMUTATIONS, index))
-        resampled = _unweighted(estimate, reals, synthetics, halves, divided)
+        whole, resampled = _label_mi(reals, synthetics, sets.patients, equal, neighbours=neighbours, draws=bootstrap, seed=seed)
+        size, unclipped = _sizes(whole), centred_interval(whole.estimate.mi_unclipped, [one.mi_unclipped for one in resampled[0]])
         for definition, field in zip(LABEL_MI_DEFINITIONS[:4], ("mi", "mi_unclipped", "neighbours_digamma", "neighbours_arithmetic"), strict=True):
             draws, ceiling, matched = (np.array([getattr(one, field) for one in estimates]) for estimates in resampled)
-            spread = _Spread(getattr(whole, field), draws, ceiling, matched)
+            spread = _Spread(getattr(whole.estimate, field), draws, ceiling, matched)
             low, high = centred_interval(spread.value, draws)
             if definition in ("clipped", "neighbours_digamma"):
-                # both are functions of the unclipped MI; their own draws pile up at its clip
-                low, high = np.maximum(centred_interval(whole.mi_unclipped, [one.mi_unclipped for one in resampled[0]]), 0.0)
+                # both are functions of the unclipped MI; their own draws pile up at its clips
+                low, high = (float(end) for end in np.clip(unclipped, 0.0, np.log(2)))
             if definition == "neighbours_digamma" and not np.isnan(low):
-                low, high = inverse_digamma(constant - high), inverse_digamma(constant - low)
-            note = "ceiling is the floor that halves of the real images give" if "clipped" in definition else ""
+                low, high = (neighbours_of(end, whole.size, whole.size, neighbours=neighbours) for end in (high, low))
+            note = f"{size}; ceiling is the floor that halves of the real images give" if "clipped" in definition else size
             row = _row("label_mi", definition, (name,), spread, sets, interval=(low, high), note=note)
             rows.append(row | ({"ratio": np.nan} if "clipped" in definition else {}))
+        p = label_mi(
+            reals[whole.real],
+            synthetics[whole.synthetic],
+            neighbours=neighbours,
+            permutations=permutations,
+            seed=(seed, _PERMUTATIONS, index),
+        ).p
         none = np.array([np.nan])
-        interval = (np.nan, np.nan) if np.isnan(whole.p) else clopper_pearson_interval(round(whole.p * (permutations + 1)), permutations + 1)
-        note = "one-sided, permutes images, so repeated images of a patient make it too small; low and high bound its Monte Carlo error"
-        rows.append(_row("label_mi", "p", (name,), _Spread(whole.p, none, none, none), sets, interval=interval, note=note))
+        note = f"{size}; one-sided, permutes images, so repeated images of a patient make it too small; low and high bound its Monte Carlo error"
+        interval = _p_interval(p, permutations)
+        rows.append(_row("label_mi", "p", (name,), _Spread(p, none, none, none), sets, interval=interval, note=note))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _p_interval(p: float, permutations: int) -> tuple[float, float]:
+    """Monte Carlo error of a permutation P value; from 0 where no permutation reaches the value."""
+    if np.isnan(p):
+        return float("nan"), float("nan")
+    successes = round(p * (permutations + 1))
+    low, high = clopper_pearson_interval(successes, permutations + 1)
+    return (low if successes > 1 else 0.0), high
+
+
+def _sizes(whole: EqualEstimate) -> str:
+    drawn = f", median of {whole.subsamples} random subsamples of the larger set" if whole.subsamples > 1 else ""
+    return f"equal classes of {whole.size} images{drawn}"
+
+
+def _label_mi(
+    real: NDArray[np.float64], synthetic: NDArray[np.float64], patients: NDArray, equal: _Splits, *, neighbours: int, draws: int, seed: int
+) -> tuple[EqualEstimate, tuple[list[RossEstimate], list[RossEstimate], list[RossEstimate]]]:
+    """Label MI with equal classes: of everything; and of half-samples, of the halves of each split, and of each target half with synthetic images.
+
+    The half-samples are halves of the subsample with the median MI. Halves of everything would have the wrong spread: N / 2 of many more than N images vary
+    more than N / 2 of N, and only these vary like N images.
+    """
+    whole = equal_label_mi(real, synthetic, neighbours=neighbours, seed=seed)
+    mine, theirs = real[whole.real], synthetic[whole.synthetic]
+
+    def each(first: NDArray, second: NDArray, rows: NDArray[np.bool_], others: NDArray[np.bool_]) -> list[RossEstimate]:
+        return [label_mi(first[one], second[other], neighbours=neighbours) for one, other in zip(rows, others, strict=True)]
+
+    return whole, (
+        each(mine, theirs, *_halves(patients[whole.real], len(theirs), draws=draws, seed=seed)),
+        each(real, real, equal.target, equal.other),
+        each(real, synthetic, equal.target, equal.synthetic),
+    )
 
 
 def compare_pair_mi(
@@ -176,27 +216,25 @@ def compare_pair_mi(
     """Agreement of every pair of moments and of each moment (K21, Table 1), under each of `pair_mi.DEFINITIONS`; arguments as for `compare_label_mi`."""
     sets = _sets(real, patients, synthetic)
     divided = _divided(sets, splits=splits, seed=seed)
-    halves = _halves(sets, draws=bootstrap, seed=seed)
+    equal = _equal(divided, seed=seed)
     rows = []
-
-    def complement(first: NDArray, second: NDArray) -> float:
-        return label_mi_complement(first, second, neighbours=neighbours)
-
     for pair in PAIRS_WITH_DIAGONAL:
         columns = pair_columns(pair)
         reals, synthetics = sets.real[:, columns], sets.synthetic[:, columns]
         agreement = PairAgreement(reals, synthetics, grid=grid, levels=levels)
         spreads = _weighted(agreement, agreement, sets, divided, draws=bootstrap, seed=seed)
-        resampled = _unweighted(complement, reals, synthetics, halves, divided)
-        # clipped at 1 only now: draws that pile up at a clip have no spread
-        unclipped = _Spread(complement(reals, synthetics), *map(np.array, resampled))
-        interval = centred_interval(unclipped.value, unclipped.draws, bounds=(0, 1))
-        spreads["label_mi_complement"] = _Spread(*(np.minimum(part, 1.0) for part in astuple(unclipped)))
-        intervals = {"label_mi_complement": interval}
+        whole, resampled = _label_mi(as_points(reals), as_points(synthetics), sets.patients, equal, neighbours=neighbours, draws=bootstrap, seed=seed)
+        # the interval is that of unclipped numbers: draws that pile up at a clip have no spread
+        draws = [complement(one.mi_unclipped) for one in resampled[0]]
+        intervals = {"label_mi_complement": centred_interval(complement(whole.estimate.mi_unclipped), draws, bounds=(0, 1))}
+        clipped = (np.array([complement(one.mi) for one in estimates]) for estimates in resampled)
+        spreads["label_mi_complement"] = _Spread(complement(whole.estimate.mi), *clipped)
+        notes = {"label_mi_complement": _sizes(whole)}
         names = [MOMENTS[index] for index in pair]
         for definition in PAIR_DEFINITIONS:
             spread = spreads[definition]
-            rows.append(_row("pair_mi", definition, names, spread, sets, bounds=(0, 1), interval=intervals.get(definition), note=agreement.reason))
+            note = "; ".join(filter(None, (notes.get(definition), agreement.reason)))
+            rows.append(_row("pair_mi", definition, names, spread, sets, bounds=(0, 1), interval=intervals.get(definition), note=note))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -321,29 +359,22 @@ def _divided(sets: _Sets, *, splits: int, seed: int) -> _Splits:
     return _Splits(target, subsample(~target, sizes, seed=(seed, _REAL)), subsample(everything, sizes, seed=(seed, _SYNTHETIC)))
 
 
-def _halves(sets: _Sets, *, draws: int, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Rows of half the patients' real images and of half the synthetic images, [draws, n] and [draws, m]."""
-    if len(sets.synthetic) < 2:
-        return np.zeros((draws, len(sets.real)), dtype=np.bool_), np.zeros((draws, 1), dtype=np.bool_)
-    return (
-        disjoint_halves(sets.patients, draws=draws, seed=(seed, _REAL)),
-        disjoint_halves(np.arange(len(sets.synthetic)), draws=draws, seed=(seed, _SYNTHETIC)),
-    )
+def _equal(divided: _Splits, *, seed: int) -> _Splits:
+    """The splits with equally many images in all three parts of each."""
+    sizes = np.minimum(divided.target.sum(axis=1), divided.other.sum(axis=1))
+    return _Splits(*(subsample(rows, sizes, seed=(seed, _SPLITS)) for rows in (divided.target, divided.other, divided.synthetic)))
 
 
-def _unweighted(
-    measure: Callable[[NDArray, NDArray], T],
-    real: NDArray[np.float64],
-    synthetic: NDArray[np.float64],
-    halves: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    divided: _Splits,
-) -> tuple[list[T], list[T], list[T]]:
-    """A measure of two samples on half-samples, and on each split with the other half and with synthetic images as source."""
-    return (
-        [measure(real[rows], synthetic[others]) for rows, others in zip(*halves, strict=True)],
-        [measure(real[rows], real[others]) for rows, others in zip(divided.target, divided.other, strict=True)],
-        [measure(real[rows], synthetic[others]) for rows, others in zip(divided.target, divided.synthetic, strict=True)],
+def _halves(patients: NDArray, synthetic: int, *, draws: int, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rows of half the patients' real images and of half the synthetic images, [draws, n] and [draws, m], equally many; none where there are no halves."""
+    if synthetic < 2 or np.unique(patients).size < 2:
+        return np.zeros((draws, len(patients)), dtype=np.bool_), np.zeros((draws, synthetic), dtype=np.bool_)
+    rows, others = (
+        disjoint_halves(patients, draws=draws, seed=(seed, _REAL)),
+        disjoint_halves(np.arange(synthetic), draws=draws, seed=(seed, _SYNTHETIC)),
     )
+    sizes = np.minimum(rows.sum(axis=1), others.sum(axis=1))
+    return subsample(rows, sizes, seed=(seed, _REAL)), subsample(others, sizes, seed=(seed, _SYNTHETIC))
 
 
 def _weighted(

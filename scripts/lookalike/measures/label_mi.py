@@ -10,6 +10,9 @@ Ties (quantised or collapsed images): where several points of the own class lie 
 of the own class within d_i, d_i = 0 included (after Gao et al. 2017); without ties k_i is k. Ross's formula as it stands would count tied points in m_i
 alone and call a generator that makes one image over and over perfect. Values are standardised and distances that differ by less than 1e-12
 standard deviations are equal, so that ties survive rounding. No noise is added: the same data give the same number, always.
+
+The attainable maximum is the entropy of the label, ln 2 with classes of one size and less otherwise (.451 with 200 and 1000 images). K21 has equal classes,
+and numbers of different maxima cannot be compared, so `equal_label_mi` draws the larger class down to the size of the smaller one.
 """
 
 from __future__ import annotations
@@ -21,10 +24,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import digamma, polygamma
 
-from lookalike.statistics import Seed, permutation_p
+from lookalike.statistics import Seed, permutation_p, subsample
 
 TIE = 1e-12
 """Distances closer than this, in standard deviations, are equal."""
+SUBSAMPLES = 21
+"""Subsamples of the larger class; odd, so that the median MI is that of one of them."""
+_STREAM = 4
+"""Keeps the random numbers of the subsamples apart from those that other users of one seed draw (0 to 3 in `compare`)."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +39,31 @@ class RossEstimate:
     """What Ross's estimator says of two samples; all NaN where a class has no more than k points or a value is not finite."""
 
     mi: float
-    """Mutual information with the label, nats, clipped at 0 (as K21 prints it)."""
+    """Mutual information with the label, nats, clipped at 0 (as K21 prints it) and at the label's entropy, ln 2 for equal classes."""
     mi_unclipped: float
     """The same before clipping: about 0 on average where the classes are alike, so it may be negative."""
     neighbours_digamma: float
-    """psi^-1 of the mean that belongs to `mi` (K21, Table 2, second row)."""
+    """psi^-1 of the mean that belongs to `mi` (K21, Table 2, second row); never below k, for `mi` is clipped."""
     neighbours_arithmetic: float
     """Arithmetic mean of m_i (K21's note: six at perfect overlap)."""
     p: float
     """Share of label permutations with at least this `mi_unclipped`; NaN without permutations."""
+
+
+@dataclass(frozen=True)
+class EqualEstimate:
+    """Ross's estimator with equal classes."""
+
+    estimate: RossEstimate
+    """Medians over the subsamples of the unclipped MI, clipped only then, and of the arithmetic mean; no P value."""
+    real: NDArray[np.bool_]
+    """[n] real images of the subsample with the median MI: all, where they are no more than the synthetic ones."""
+    synthetic: NDArray[np.bool_]
+    """[m] synthetic images of that subsample."""
+    size: int
+    """Images a class."""
+    subsamples: int
+    """How many there were; 1 where the classes are equal as they are."""
 
 
 def inverse_digamma(value: float) -> float:
@@ -55,6 +78,17 @@ def digamma_constant(real: int, synthetic: int, *, neighbours: int = 3) -> float
     """psi(N) + psi(k) - <psi(N_x)>, of which the mean digamma of the neighbour counts is subtracted to give MI."""
     total = real + synthetic
     return float(digamma(total) + digamma(neighbours) - (real * digamma(real) + synthetic * digamma(synthetic)) / total)
+
+
+def label_entropy(real: int, synthetic: int) -> float:
+    """Entropy of the label of so many images, nats: what MI with it is at most."""
+    shares = np.array([real, synthetic]) / (real + synthetic)
+    return float(-np.sum(shares * np.log(shares)))
+
+
+def neighbours_of(mi: float, real: int, synthetic: int, *, neighbours: int = 3) -> float:
+    """The digamma mean of the neighbour counts that belongs to an MI (K21, Table 2, second row)."""
+    return inverse_digamma(digamma_constant(real, synthetic, neighbours=neighbours) - mi)
 
 
 def label_mi(
@@ -84,12 +118,35 @@ def label_mi(
         return constant - float(digamma(neighbours)) + float(np.mean(table[own] - table[every])), float(every.mean())
 
     unclipped, arithmetic = estimate(labels)
-    mi = max(unclipped, 0.0)
+    mi = min(max(unclipped, 0.0), label_entropy(len(real), len(synthetic)))
     p = float("nan")
     if permutations:
         generator = np.random.default_rng(seed)
         p = permutation_p(unclipped, [estimate(generator.permutation(labels))[0] for _ in range(permutations)])
     return RossEstimate(mi, unclipped, inverse_digamma(constant - mi), arithmetic, p)
+
+
+def equal_label_mi(
+    real: NDArray[np.floating], synthetic: NDArray[np.floating], *, neighbours: int = 3, subsamples: int = SUBSAMPLES, seed: int = 0
+) -> EqualEstimate:
+    """As `label_mi`, for classes of one size: the larger one is drawn down, at random and image by image, `subsamples` times.
+
+    The medians have less noise of the drawing than any one subsample. One seed draws the same images whatever was measured of them.
+    """
+    size = min(len(real), len(synthetic))
+    draws = 1 if len(real) == len(synthetic) else subsamples
+    # only the larger class is drawn from: the smaller one is whole in each
+    rows, others = (subsample(np.ones((draws, len(points)), dtype=np.bool_), size, seed=(seed, _STREAM)) for points in (real, synthetic))
+    estimates = [label_mi(real[mine], synthetic[theirs], neighbours=neighbours) for mine, theirs in zip(rows, others, strict=True)]
+    values = np.array([estimate.mi_unclipped for estimate in estimates])
+    unclipped = float(np.median(values))
+    if np.isnan(unclipped):
+        return EqualEstimate(RossEstimate(*[float("nan")] * 5), rows[0], others[0], size, draws)
+    middle = int(np.argmin(np.abs(values - unclipped)))
+    mi = min(max(unclipped, 0.0), label_entropy(size, size))
+    arithmetic = float(np.median([estimate.neighbours_arithmetic for estimate in estimates]))
+    median = RossEstimate(mi, unclipped, neighbours_of(mi, size, size, neighbours=neighbours), arithmetic, float("nan"))
+    return EqualEstimate(median, rows[middle], others[middle], size, draws)
 
 
 def _standardise(points: NDArray[np.float64]) -> NDArray[np.float64]:
