@@ -19,7 +19,17 @@ with job(snakemake) as task:
     synthetic, real = [], []
     for stage, weights in enumerate(snakemake.input.weights):
         images = np.concatenate(
-            list(sample(Path(weights), indices=range(len(table)), seed=task["seed"], batch=SHOWN, device="cpu", threads=snakemake.threads))
+            list(
+                sample(
+                    Path(weights),
+                    indices=range(len(table)),
+                    seed=task["seed"],
+                    batch=SHOWN,
+                    device="cpu",
+                    threads=snakemake.threads,
+                    network=task["network"],
+                )
+            )
         )
         synthetic.append((stage, images.shape[1:], images))
         real.append((stage, images.shape[1:], store.level(stage)[:] / (2**store.bits - 1)))

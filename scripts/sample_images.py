@@ -14,9 +14,17 @@ with job(snakemake) as task:
     part, name = int(snakemake.wildcards.part), snakemake.wildcards.synthetic
     first, last = (task["images"] * edge // task["parts"] for edge in (part, part + 1))
     weights = Path(snakemake.input.weights)
-    network = read_weights(weights)[1]
-    base, levels = tuple(network["base"]), network["stage"] + 1
-    batches = sample(weights, indices=range(first, last), seed=task["seed"], batch=task["batch"], device=task["device"], threads=snakemake.threads)
+    about = read_weights(weights)[1]
+    base, levels = tuple(about["base"]), about["stage"] + 1
+    batches = sample(
+        weights,
+        indices=range(first, last),
+        seed=task["seed"],
+        batch=task["batch"],
+        device=task["device"],
+        threads=snakemake.threads,
+        network=task["network"],
+    )
     write_part(
         Path(snakemake.output.store),
         (image for batch in batches for image in batch),

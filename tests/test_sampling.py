@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -38,14 +39,15 @@ def test_latents_do_not_depend_on_the_part() -> None:
     assert abs(many.std() - 1) < 4 / np.sqrt(2 * many.size)
 
 
-def test_images_come_from_the_averaged_generator(weights: Path) -> None:
-    batches = list(sample(weights, indices=range(3, 13), seed=5, batch=4, device="cpu", threads=1))
+@pytest.mark.parametrize(("which", "made_with"), [("averaged", 3), ("last", 1)])
+def test_images_come_from_the_generator_asked_for(weights: Path, which: Literal["averaged", "last"], made_with: int) -> None:
+    batches = list(sample(weights, indices=range(3, 13), seed=5, batch=4, device="cpu", threads=1, network=which))
     assert [batch.shape for batch in batches] == [(4, 10, 8), (4, 10, 8), (2, 10, 8)]
     images = np.concatenate(batches)
     assert images.dtype == np.float32
     assert images.min() == 0
     assert images.max() == 1  # fresh weights overshoot [-1, 1]: both ends are clipped
-    network = Generator(base=(5, 4), channels=(8, 6), latent=12, seed=3)
+    network = Generator(base=(5, 4), channels=(8, 6), latent=12, seed=made_with)
     latents = np.stack([np.random.default_rng([5, i]).standard_normal(12, dtype=np.float32) for i in range(3, 13)])
     with torch.no_grad():
         expected = (network(torch.from_numpy(latents))[:, 0].numpy() / 2 + 0.5).clip(0, 1)

@@ -63,6 +63,7 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{GENERATOR}.save_minutes": (1.0, set()),
     "synthetic.progan.images": (61, {"sample_images"}),
     "synthetic.progan.parts": (2, {"sample_images"}),
+    "synthetic.progan.network": ("last", {"sample_images", "draw_stages"}),
     "synthetic.progan.batch": (20, {"sample_images"}),
     "synthetic.progan.device": ("cpu", {"sample_images"}),
     "synthetic.progan.seed": (2, {"sample_images", "draw_stages"}),

@@ -197,6 +197,9 @@ class Synthetic(Section):
     cohort: Name | None = Field(None, description="Cohort made from synthetic images that come from elsewhere (a folder or DICOM tree).")
     images: int = Field(1000, ge=1, description="Images to sample (K21: samples of 1,000).")
     parts: int = Field(1, ge=1, le=256, description="Scatter parts in which they are sampled.")
+    network: Literal["averaged", "last"] = Field(
+        "averaged", description="Generator that is sampled: the average over training (PG), smoother but less varied, or the last one."
+    )
     batch: int = Field(16, ge=1, description="Images a forward pass.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="As for training.")
     seed: int = Field(1, ge=0, description="Seed of the latents.")

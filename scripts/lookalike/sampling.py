@@ -18,8 +18,17 @@ def latents_of(indices: range, *, seed: int, latent: int) -> np.ndarray:
     return np.stack([np.random.default_rng([seed, index]).standard_normal(latent, dtype=np.float32) for index in indices])
 
 
-def sample(weights: Path, *, indices: range, seed: int, batch: int, device: Literal["auto", "cpu", "cuda"], threads: int) -> Iterator[np.ndarray]:
-    """Draw images from the averaged generator.
+def sample(
+    weights: Path,
+    *,
+    indices: range,
+    seed: int,
+    batch: int,
+    device: Literal["auto", "cpu", "cuda"],
+    threads: int,
+    network: Literal["averaged", "last"] = "averaged",
+) -> Iterator[np.ndarray]:
+    """Draw images from a trained generator.
 
     An image's latents do not depend on the batch or the part that it is drawn in; its pixels can, in the last bits, because convolutions of other
     sizes add up in another order.
@@ -30,6 +39,7 @@ def sample(weights: Path, *, indices: range, seed: int, batch: int, device: Lite
         seed: of the latents.
         batch: images a forward pass.
         threads: CPU threads.
+        network: the generator averaged over training, or the last one.
 
     Yields:
         [b, H, W] float32 in [0, 1], b being `batch` but for the last.
@@ -38,7 +48,7 @@ def sample(weights: Path, *, indices: range, seed: int, batch: int, device: Lite
         LookalikeError: the weights cannot be read, or there is no such device.
     """
     chosen = choose_device(device, threads=threads)
-    generator = load_networks(weights, "ema").to(chosen)
+    generator = load_networks(weights, "ema" if network == "averaged" else "generator").to(chosen)
     for start in range(0, len(indices), batch):
         latents = torch.from_numpy(latents_of(indices[start : start + batch], seed=seed, latent=generator.input_shape[0])).to(chosen)
         with torch.inference_mode():

@@ -109,6 +109,7 @@ rule draw_stages:
     params:
         task=lambda wildcards: task(
             "draw_stages",
+            network="synthetic.{synthetic}.network",
             seed="synthetic.{synthetic}.seed",
             simulated=simulated(wildcards.synthetic),
         )(wildcards),

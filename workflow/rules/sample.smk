@@ -34,6 +34,7 @@ rule sample_images:
             "sample_images",
             images="synthetic.{synthetic}.images",
             parts="synthetic.{synthetic}.parts",
+            network="synthetic.{synthetic}.network",
             batch="synthetic.{synthetic}.batch",
             device="synthetic.{synthetic}.device",
             seed="synthetic.{synthetic}.seed",

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 import lookalike
@@ -113,7 +113,7 @@ def save_networks(path: Path, networks: Mapping[Network, torch.nn.Module], descr
     with writing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps({**description, "versions": versions}, indent=2) + "\n")
     with writing(path) as temporary:
-        save_file(tensors, str(temporary))
+        temporary.write_bytes(save(tensors))  # save_file would leave a file that only its owner can read
 
 
 def read_weights(path: Path) -> tuple[dict[Network, dict[str, Tensor]], dict[str, Any]]:
