@@ -51,7 +51,7 @@ def test_mistakes_get_a_sentence(demo: dict, path: str, value: object, sentence:
 
 
 def test_branch_walks_into_lists_and_names_what_is_missing(demo: dict) -> None:
-    loaded = config.load(demo)
+    loaded = config.load(demo).model_dump(mode="json")
     assert config.branch(loaded, "generators.progan.stages.1")["batch"] == demo["generators"]["progan"]["stages"][1]["batch"]
     assert config.branch(loaded, "cohorts.mammography.source.simulated") is True
     with pytest.raises(LookalikeError, match=r"There is no `generators\.stylegan`"):

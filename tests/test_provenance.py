@@ -31,6 +31,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fresh(package: Path) -> str:
+    provenance.code_digest.cache_clear()
     provenance._imports.cache_clear()
     provenance._file_digest.cache_clear()
     return provenance.code_digest(package / "script.py")

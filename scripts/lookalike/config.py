@@ -64,7 +64,7 @@ class Source(Section):
     )
     maximum_quarantined: Fraction = Field(0.05, description="Indexing and decoding fail when more than this fraction of the files is unreadable.")
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
     @property
     def simulated(self) -> bool:
         """Whether the images are phantoms; rules that only label their output read this instead of the private path."""
@@ -368,13 +368,13 @@ def _section_of(annotation: Any) -> type[BaseModel] | None:
     return next((model for inner in get_args(annotation) if (model := _section_of(inner)) is not None), None)
 
 
-def branch(config: Config, path: str) -> Any:
-    """The part of a config below a dotted path, as plain sorted data; `generators.progan.stages.2` walks into lists.
+def branch(config: Mapping[str, Any], path: str) -> Any:
+    """The part of a dumped config (`Config.model_dump(mode="json")`) below a dotted path; `generators.progan.stages.2` walks into lists.
 
     Raises:
         LookalikeError: no such path.
     """
-    node: Any = json.loads(config.model_dump_json())
+    node: Any = config
     for part in path.split("."):
         try:
             node = node[int(part)] if isinstance(node, list) else node[part]

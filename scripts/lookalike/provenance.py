@@ -38,6 +38,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
 
+@functools.cache
 def code_digest(script: Path) -> str:
     """Digest of a script and of every library file that it imports, directly or not.
 

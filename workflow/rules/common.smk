@@ -19,6 +19,9 @@ try:
 except LookalikeError as error:
     raise WorkflowError(str(error)) from None
 
+# Dumped once: task() looks into it for every job.
+PLAIN = CONFIG.model_dump(mode="json")
+
 
 def names(table):
     """A wildcard's values, from the config."""
@@ -29,7 +32,7 @@ def task(rule, **branches):
     """The one parameter of a rule: the config branches that it reads, by short name, and the digest of the code that it runs."""
 
     def of_job(wildcards):
-        values = {name: branch(CONFIG, path.format(**wildcards)) for name, path in branches.items()}
+        values = {name: branch(PLAIN, path.format(**wildcards)) for name, path in branches.items()}
         return dict(sorted({**values, "code": code_digest(SCRIPTS / f"{rule}.py")}.items()))
 
     return of_job
@@ -121,7 +124,7 @@ def selection(wildcards):
     return {}
 
 
-def item(name, *formats, category="Korkinof 2021"):
+def item(name, *formats):
     """Output files of a table or figure, the first of them in the report."""
     folder = "results/korkinof2021/{synthetic}/"
     first, *others = formats
@@ -129,7 +132,7 @@ def item(name, *formats, category="Korkinof 2021"):
         first.replace(".", "_"): report(
             f"{folder}{name}.{first}",
             caption=f"../report/{name}.rst",
-            category=category,
+            category="Korkinof 2021",
             subcategory="{synthetic}",
             labels={"item": name, "set": "{synthetic}"},
         )

@@ -452,7 +452,7 @@ def render(subject: Subject, file: File, *, shape: tuple[int, int], seed: int) -
         study_uid=subject.study_uid,
         series_uid=generate_uid(entropy_srcs=[subject.study_uid, f"series {number}"]),
         sop_uid=file.sop_uid,
-        **(common | changes),  # type: ignore[arg-type]
+        **(common | changes),  # type: ignore[arg-type]  # names and types are those of Shot
     )
     return shot, dicom.raw_values(image, vendor) if mark == "for_processing" else dicom.stored_values(image, vendor)
 

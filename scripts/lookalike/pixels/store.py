@@ -280,7 +280,7 @@ class Level:
                 result[places[within]] = array[low:high][wanted - low]  # type: ignore[index]  # zarr's types are wider than arrays
             else:
                 unique, back = np.unique(wanted, return_inverse=True)
-                result[places[within]] = array.oindex[unique][back]  # type: ignore[index]
+                result[places[within]] = array.oindex[unique][back]  # type: ignore[index]  # as above
 
 
 def _number(path: Path) -> int:

@@ -45,7 +45,7 @@ class Step:
 
     def __init__(self, networks: Networks, settings: config.Generator, schedule: Schedule, device: torch.device) -> None:
         self.generator, self.discriminator, self.average = (
-            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types no memory_format here
             for network in networks
         )
         self.settings, self.schedule, self.device = settings, schedule, device
@@ -87,7 +87,7 @@ class Step:
 
     def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
-        loss.backward(inputs=optimiser.param_groups[0]["params"])  # type: ignore[no-untyped-call]
+        loss.backward(inputs=optimiser.param_groups[0]["params"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimiser.step()
 
     def networks(self) -> dict[Network, torch.nn.Module]:
