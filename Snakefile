@@ -32,7 +32,9 @@ rule all:
     default_target: True
     input:
         final_outputs(),
+    message:
+        "Everything that the config asks for"
 
 
 onerror:
-    shell("echo 'Stopped. What went wrong is in the log named above (logs/RULE/...); mend it and run the same command again: finished work is kept.' >&2")
+    explain(log)

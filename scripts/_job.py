@@ -42,7 +42,8 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         handlers=[logging.StreamHandler(sys.stderr), logging.FileHandler(snakemake.log[0], mode="a")],
         force=True,
     )
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    for chatty in ("fontTools", "openjpeg"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     task = dict(snakemake.params.task)
     try:
         yield task

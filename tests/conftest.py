@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster import PACKAGES, Cluster, missing
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TINY = "tests/config/tiny.yaml"
@@ -25,7 +27,7 @@ def copy_repository(target: Path) -> Path:
     return target
 
 
-def snakemake(folder: Path, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+def snakemake(folder: Path, *arguments: str, timeout: float = 900, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run Snakemake as a user would; standard error is merged into standard output."""
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
@@ -34,7 +36,7 @@ def snakemake(folder: Path, *arguments: str, timeout: float = 900) -> subprocess
         stderr=subprocess.STDOUT,
         text=True,
         timeout=timeout,
-        env={**os.environ, "XDG_CACHE_HOME": str(folder / ".cache")},
+        env={**(environment or os.environ), "XDG_CACHE_HOME": str(folder / ".cache")},
     )
 
 
@@ -45,6 +47,16 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = snakemake(folder, "--cores", "2", "--configfile", TINY)
     assert run.returncode == 0, run.stdout[-6000:]
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running Slurm."""
+    if absent := missing():
+        pytest.skip(f"no Slurm to test on; missing: {absent} (Debian: {PACKAGES})")
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import REPOSITORY
 
 from lookalike import provenance
 from lookalike.files import atomic
@@ -60,15 +58,3 @@ def test_atomic_leaves_the_old_file_when_writing_fails(tmp_path: Path) -> None:
         path.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
-
-
-def test_environments_agree_with_the_lock() -> None:
-    lock = dict(
-        line.lower().split("==") for line in (REPOSITORY / "requirements.lock").read_text().splitlines() if "==" in line and not line.startswith("#")
-    )
-    lock["pytorch"] = lock["torch"]
-    for path in (REPOSITORY / "envs").glob("*.yaml"):
-        for pin in yaml.safe_load(path.read_text())["dependencies"]:
-            name, version = pin.split("=")
-            assert name == "python" or lock[name] == version, f"{path.name}: {pin}"
-    assert not any(name in lock for name in ("torchvision", "torchaudio"))

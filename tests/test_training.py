@@ -27,7 +27,7 @@ from lookalike.training.data import fade_reals, image_order, real_batches, to_de
 from lookalike.training.loop import train_stage
 from lookalike.training.losses import discriminator_loss, generator_loss
 from lookalike.training.schedule import schedule_of
-from lookalike.training.state import load_networks, load_state, save_state
+from lookalike.training.state import Owner, drop_state, load_networks, load_state, save_state
 from lookalike.training.step import Step, build_networks
 
 BASE = (3, 2)
@@ -286,7 +286,6 @@ def test_weights_say_what_they_are(undisturbed: Path) -> None:
     rows = [json.loads(line) for line in (undisturbed / "stage1.jsonl").read_text().splitlines()]
     assert rows[-1]["nimg"] == 4000
     assert len(rows) >= 30
-    assert not (undisturbed / "state1" / "state.pt").exists()
 
 
 SCRIPT = """
@@ -299,23 +298,32 @@ test_training.train(Path(sys.argv[2]), stage=1, save_minutes=0.0005)
 """
 
 
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Start to train stage 1 in a process of its own."""
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(folder)]
+    environment = {"PYTHONPATH": str(Path(lookalike.__file__).parent.parent), "PATH": "/usr/bin:/bin"}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_save(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a process has saved its state, or ended."""
+    state = folder / "state1" / "state.pt"
+    before = state.stat().st_mtime_ns if state.exists() else 0
+    while process.poll() is None and not (state.exists() and state.stat().st_mtime_ns > before):
+        time.sleep(0.002)
+
+
 def test_killed_and_signalled_runs_end_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
     for name in ("stage0.safetensors", "stage0.json"):
         (tmp_path / name).write_bytes((undisturbed / name).read_bytes())
     rng = np.random.default_rng()  # the moment is random on purpose
     reached = 0
     for signal_sent, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 75), (signal.SIGURG, 75), (None, 0)):
-        command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(tmp_path)]
-        environment = {"PYTHONPATH": str(Path(lookalike.__file__).parent.parent), "PATH": "/usr/bin:/bin"}
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        state = tmp_path / "state1" / "state.pt"
-        before = state.stat().st_mtime_ns if state.exists() else 0
-        while signal_sent and process.poll() is None:
-            if state.exists() and state.stat().st_mtime_ns > before:
-                time.sleep(rng.random() * 0.1)
-                process.send_signal(signal_sent)
-                break
-            time.sleep(0.002)
+        process = start(tmp_path)
+        if signal_sent:
+            wait_for_save(tmp_path, process)
+            time.sleep(rng.random() * 0.1)
+            process.send_signal(signal_sent)
         log = process.communicate(timeout=60)[1]
         assert process.returncode == code, log
         if reached:
@@ -331,6 +339,37 @@ def test_killed_and_signalled_runs_end_with_the_same_bytes(undisturbed: Path, tm
     assert len(shown) >= 30
     assert shown == sorted(set(shown))
     assert shown[-1] == 4000
+
+
+def test_of_two_jobs_on_one_stage_the_first_stops(undisturbed: Path, tmp_path: Path) -> None:
+    for name in ("stage0.safetensors", "stage0.json"):
+        (tmp_path / name).write_bytes((undisturbed / name).read_bytes())
+    first = start(tmp_path)
+    wait_for_save(tmp_path, first)
+    first.send_signal(signal.SIGSTOP)  # as if its node were lost
+    second = start(tmp_path)
+    wait_for_save(tmp_path, second)
+    first.send_signal(signal.SIGCONT)
+    log = first.communicate(timeout=60)[1]
+    assert first.returncode == 75, log
+    assert "Another job has taken this stage over; this one stops and writes nothing." in log
+    log = second.communicate(timeout=60)[1]
+    assert second.returncode == 0, log
+    assert (tmp_path / "stage1.safetensors").read_bytes() == (undisturbed / "stage1.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("state", ["of another", "gone"])
+def test_a_job_that_wakes_up_when_another_is_done_writes_nothing(tmp_path: Path, state: str) -> None:
+    owner = Owner(tmp_path)
+    owner.check(now=True)
+    save_state(tmp_path, "d", {"nimg": 8})
+    if state == "gone":
+        drop_state(tmp_path)
+    else:
+        Owner(tmp_path)
+    owner.check(now=False)  # less than a second after it was looked up
+    with pytest.raises(SystemExit, match="75"):
+        owner.check(now=True)
 
 
 # State
@@ -366,7 +405,7 @@ def test_a_full_disk_is_one_sentence_and_the_former_state_stays(tmp_path: Path) 
             train(tmp_path, digest="e" * 16, stages=[{"channels": 48, "stable_kimg": 0.01, "batch": 8}])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in (tmp_path / "state0").iterdir()] == ["state.dddddddd.stale"]  # no half-written file either
+    assert {path.name for path in (tmp_path / "state0").iterdir()} == {"owner", "state.dddddddd.stale"}  # no half-written file either
     assert (tmp_path / "state0" / "state.dddddddd.stale").read_bytes() == former
     assert not (tmp_path / "stage0.safetensors").exists()
 

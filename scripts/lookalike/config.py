@@ -151,6 +151,14 @@ class Stage(Section):
     stable_kimg: float = Field(600, gt=0, description="Thousands of real images shown with the new layers fully in (PG: 600).")
     batch: int = Field(..., ge=1, description="Images a step (PG, 1 GPU: 128 128 128 64 32 16 8 4 4 by stage).")
     learning_rate: float = Field(0.001, gt=0, description="Adam's step size for both networks (PG: 0.001, 0.0015 at the top).")
+    gpu: int = Field(
+        1,
+        ge=1,
+        le=16,
+        exclude=True,
+        description="GPUs of one machine that train the stage together, each with its share of the batch (a resource: changing it reruns nothing). "
+        "The batch must be a multiple of gpu x minibatch_std_group. Stages of less than 32 pixels a side use one.",
+    )
 
 
 class Loss(Section):
@@ -301,6 +309,12 @@ class Config(Section):
             for stage, settings in enumerate(generator.stages):
                 if settings.batch % min(generator.minibatch_std_group, settings.batch):
                     raise ValueError(f"generators.{name}.stages.{stage}.batch is not a multiple of minibatch_std_group")
+                ranks, group = self.ranks(name, stage), generator.minibatch_std_group
+                if ranks > 1 and settings.batch % (ranks * group):
+                    raise ValueError(
+                        f"generators.{name}.stages.{stage}: {ranks} GPUs cannot share a batch of {settings.batch} in whole groups of {group} "
+                        f"(minibatch_std_group); make the batch a multiple of {ranks * group}, or gpu smaller"
+                    )
         for name, synthetic in self.synthetic.items():
             if name in self.cohorts:
                 raise ValueError(f"synthetic.{name} has the name of a cohort; their stores would share a folder")
@@ -315,6 +329,11 @@ class Config(Section):
         if self.korkinof2021 is not None:
             known(self.korkinof2021.synthetic, self.synthetic, "korkinof2021.synthetic")
         return self
+
+    def ranks(self, generator: str, stage: int) -> int:
+        """Number of processes, each with a GPU of its own, that train a stage: where images are small, one, as talking would take longer than working."""
+        settings = self.generators[generator]
+        return settings.stages[stage].gpu if min(self.cohorts[settings.cohort].pixels.base) << stage >= 32 else 1
 
     def level(self, synthetic: str) -> int:
         """Level of detail at which a synthetic set is compared: the highest that both sides have."""

@@ -1,5 +1,8 @@
 """Glue between Snakemake and the library: the validated config, the task() contract, and names of image sets. No rules here."""
 
+import os
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,6 +10,11 @@ from snakemake.exceptions import WorkflowError
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
+
+# How this site's scheduler is asked for GPUs: gpu (Slurm's --gpus), gres (--gres=gpu:N), none (there are none: all runs on CPUs).
+GPU = os.environ.get("LOOKALIKE_GPU", "gpu")
+if GPU not in ("gpu", "gres", "none"):
+    raise WorkflowError(f"LOOKALIKE_GPU is {GPU!r}. It says how your scheduler is asked for GPUs: set it to gpu, gres or none, or unset it.")
 
 MEASURES = ("label_mi", "pair_mi", "coverage", "spectrum")
 
@@ -21,6 +29,13 @@ except LookalikeError as error:
 
 # Dumped once: task() looks into it for every job.
 PLAIN = CONFIG.model_dump(mode="json")
+
+# Better now than in a job's log an hour later. A cohort that is done does not need its raw data any more.
+for name, cohort in CONFIG.cohorts.items():
+    for key in ("root", "table"):
+        path = getattr(cohort.source, key)
+        if path and not Path(path).exists() and not Path(f"results/cohorts/{name}/cohort.parquet").exists():
+            raise WorkflowError(f"cohorts.{name}.source.{key} is `{path}`, which does not exist. Write there where your data are, in the config or an overlay.")
 
 
 def names(table):
@@ -217,6 +232,25 @@ def audit(synthetic):
     return [f"results/korkinof2021/{synthetic}/{item}" for item in items]
 
 
+def ranks(wildcards):
+    """GPUs that train a stage."""
+    return CONFIG.ranks(wildcards.generator, int(wildcards.stage))
+
+
+def one(wildcards):
+    return 1
+
+
+def gpu(count):
+    """Resource `gpu` of a rule that runs on so many GPUs; none where the site spells the request otherwise."""
+    return lambda wildcards: count(wildcards) if GPU == "gpu" else None
+
+
+def gres(count):
+    """Resource `gres`, the other spelling."""
+    return lambda wildcards: f"gpu:{count(wildcards)}" if GPU == "gres" else None
+
+
 def scaled(amount):
     """A resource that grows with every attempt, so that a job killed for it passes the next time."""
 
@@ -224,3 +258,21 @@ def scaled(amount):
         return amount * attempt
 
     return of_attempt
+
+
+def explain(logs):
+    """Last words of a failed run: what failed, and no later attempt mended; where its logs are; the command that goes on."""
+    text = re.sub(r"^Logfile .*?:\n(=+\n).*?^\1", "", Path(logs[0]).read_text(errors="replace"), flags=re.M | re.S)  # what failed jobs' logs say
+    failed = {}
+    for event in re.split(r"^\[.+\]\n", text, flags=re.M):
+        if finished := re.match(r"Finished jobid: (\d+)", event):
+            failed.pop(finished[1], None)
+        elif error := re.match(r"Error in \w+ (\w+):.*?^    jobid: (\d+)$", event, re.M | re.S):
+            refused = re.search(r"The error message was '(.*?)'\.$", event, re.M | re.S)
+            if refused:
+                where = f"Slurm refused it: {' '.join(refused[1].split())}"
+            else:
+                where = re.search(r"^    log: (.*) \(check", event, re.M)[1].replace(f"{Path.cwd()}/", "")
+            failed[error[2]] = f"  {error[1]}: {where}"
+    command = shlex.join(["snakemake", *sys.argv[1:]])
+    print("", "Stopped. Failed jobs and their logs:", *failed.values(), "Mend it and go on; finished work is kept:", f"  {command}", sep="\n", file=sys.stderr)

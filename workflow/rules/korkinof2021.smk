@@ -8,6 +8,8 @@ OUTPUTS
     results/korkinof2021/SYNTHETIC/{figure1,figure2,figure3,figure5,figure6,spectrum}.{png,pdf,source.csv}
 
 Each item is a target of its own, for the set that `korkinof2021.synthetic` names: `snakemake korkinof2021_table1`.
+Local, not sent to a scheduler: the items made from a comparison's few rows, which take seconds however many images there are. The others read a table
+with a row an image, pixels or networks.
 """
 
 
@@ -20,6 +22,7 @@ rule tabulate_pair_mi:
         "logs/tabulate_pair_mi/{synthetic}.log",
     benchmark:
         "benchmarks/runs/tabulate_pair_mi/{synthetic}.tsv"
+    localrule: True
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -47,6 +50,7 @@ rule tabulate_label_mi:
         "logs/tabulate_label_mi/{synthetic}.log",
     benchmark:
         "benchmarks/runs/tabulate_label_mi/{synthetic}.tsv"
+    localrule: True
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -183,6 +187,7 @@ rule draw_contours:
         "logs/draw_contours/{synthetic}.log",
     benchmark:
         "benchmarks/runs/draw_contours/{synthetic}.tsv"
+    localrule: True
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -213,6 +218,7 @@ rule draw_spectrum:
         "logs/draw_spectrum/{synthetic}.log",
     benchmark:
         "benchmarks/runs/draw_spectrum/{synthetic}.tsv"
+    localrule: True
     conda:
         "../../envs/core.yaml"
     threads: 1

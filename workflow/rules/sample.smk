@@ -26,7 +26,8 @@ rule sample_images:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu(one),
+        gres=gres(one),
         mem_mb=scaled(8000),
         runtime=scaled(120),
     params:

@@ -27,11 +27,15 @@ rule train_stage:
         "benchmarks/runs/train_stage/{generator}_{stage}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: lambda wildcards: CONFIG.generators[wildcards.generator].threads
+    threads: lambda wildcards: CONFIG.generators[wildcards.generator].threads * ranks(wildcards)
     resources:
-        gpu=1,
+        gpu=gpu(ranks),
+        gres=gres(ranks),
+        ranks=ranks,
+        tasks=0,  # else some versions of the Slurm plugin start the script once a GPU
+        slurm_extra="--signal=23@300",  # SIGURG, five minutes before the time limit: the training saves its state, stops, and is submitted again
         mem_mb=scaled(16000),
-        runtime=scaled(1440),
+        runtime=1440,  # the same at every attempt: a training goes on where it stopped
         save_seconds=lambda wildcards: max(1, round(60 * CONFIG.generators[wildcards.generator].save_minutes)),
     params:
         task=training_task,

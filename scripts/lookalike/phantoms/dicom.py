@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -304,7 +305,9 @@ def dataset(shot: Shot, pixels: Array) -> Dataset:
 
 def write(path: Path, file: Dataset) -> None:
     """Save what `dataset` made; its folder must exist."""
-    file.save_as(path, enforce_file_format=True)
+    buffer = BytesIO()  # pydicom would wrap a full disk in an error without its number
+    file.save_as(buffer, enforce_file_format=True)
+    path.write_bytes(buffer.getvalue())
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:

@@ -1,7 +1,8 @@
 """Real images and random numbers for training, both as functions of the step.
 
 Every draw of a step is a pure function of (seed, stage, purpose, nimg), and the order of the images one of (seed, stage, epoch). So a resumed run needs no
-saved generator state and no data position: nimg alone says what comes next, whichever process computes it.
+saved generator state and no data position: nimg alone says what comes next, whichever process computes it. Where several ranks train, each draws for the
+whole batch and keeps its share.
 """
 
 from __future__ import annotations
@@ -64,8 +65,10 @@ def _permutation(images: int, seed: int, stage: int, epoch: int) -> np.ndarray:
     return random_numbers(seed, stage, Purpose.ORDER, epoch).permutation(images)
 
 
-def real_batches(images: Images, *, start: int, total: int, batch: int, seed: int, stage: int, mirror: bool) -> Generator[np.ndarray, None, None]:
-    """The batches of the steps at start, start + batch, ... below total: uint8 or uint16 [batch, H, W].
+def real_batches(
+    images: Images, *, start: int, total: int, batch: int, seed: int, stage: int, mirror: bool, share: slice | np.ndarray = slice(None)
+) -> Generator[np.ndarray, None, None]:
+    """The batches of the steps at start, start + batch, ... below total, or a share of each (positions in the batch): uint8 or uint16 [share, H, W].
 
     A level of up to 2 GB is held in memory; of a larger one, batches are read by two threads ahead of their use.
     """
@@ -74,9 +77,9 @@ def real_batches(images: Images, *, start: int, total: int, batch: int, seed: in
     source = images if held is None else held
 
     def read(nimg: int) -> np.ndarray:
-        pixels = source[image_order(len(images), nimg=nimg, batch=batch, seed=seed, stage=stage)]
+        pixels = source[image_order(len(images), nimg=nimg, batch=batch, seed=seed, stage=stage)[share]]
         if mirror:
-            flip = random_numbers(seed, stage, Purpose.MIRROR, nimg).random(batch) < 0.5
+            flip = (random_numbers(seed, stage, Purpose.MIRROR, nimg).random(batch) < 0.5)[share]
             pixels[flip] = pixels[flip][:, :, ::-1]
         return pixels
 

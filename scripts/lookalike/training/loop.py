@@ -2,7 +2,7 @@
 
 A stage can be killed at any moment: it goes on from the state saved last, and on a CPU ends with the very weights of an undisturbed run, bit for bit.
 SIGTERM and SIGURG save the state first, then end the process with code 75 (temporary failure), so that a scheduler starts it again. Ask Slurm for SIGURG:
-USR1 would kill the workflow engine between it and us.
+USR1 would kill the workflow engine between it and us. What is said of a process holds for all ranks that train a stage together.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from lookalike import config
 from lookalike.errors import LookalikeError
 from lookalike.training.data import Images, real_batches
 from lookalike.training.device import choose_device
+from lookalike.training.ranks import ALONE, Ranks
 from lookalike.training.schedule import Schedule, schedule_of
-from lookalike.training.state import drop_state, load_state, read_weights, save_networks, save_state, writing
+from lookalike.training.state import Owner, load_state, read_weights, save_networks, save_state, writing
 from lookalike.training.step import STATISTICS, Networks, Step, build_networks
 
 logger = logging.getLogger(__name__)
@@ -45,34 +46,50 @@ def train_stage(
     previous: Path | None,  # weights of stage - 1; None at stage 0
     output: Path,  # weights to write: *.safetensors, with a *.json beside it
     digest: str,  # of the job: a saved state with another one is set aside
-    state_folder: Path,  # where the state is kept while training
+    state_folder: Path,  # where the state is kept while training, and stays
     statistics: Path,  # JSONL to write: a row a tick
     threads: int,  # CPU threads
+    ranks: Ranks = ALONE,  # this process among those that train together; the first of them writes
 ) -> None:
-    """Train one stage and write its weights and statistics.
+    """Train one stage and write its weights and statistics. Several ranks do so together, each with its share of every batch: for any number of them the result
+    is the same but for the order in which floating-point numbers are added, and a state saved with one number is good for another.
 
     Raises:
         LookalikeError: the images or the former stage do not fit, a loss is no longer finite, or a file cannot be written.
-        SystemExit: with code 75, after SIGTERM or SIGURG; the state has been saved.
+        SystemExit: with code 75, after SIGTERM or SIGURG to any rank, when the state has been saved; or because another job has taken the stage over.
     """
     schedule = schedule_of(generator, stage)
     shape = (base[0] << stage, base[1] << stage)
-    _check_images(images, shape, generator, schedule)
-    device = choose_device(generator.device, threads=threads)
-    step = Step(_networks(generator, stage, base, previous), generator, schedule, device)
+    _check_images(images, shape, generator, schedule, ranks)
+    device = choose_device(generator.device, threads=threads, ranks=ranks)
+    step = Step(_networks(generator, stage, base, previous), generator, schedule, device, ranks)
     record = Record(statistics, schedule, f"stage {stage} {shape[0]}x{shape[1]}", device)
 
-    # Go on where an earlier process stopped.
+    # Go on where an earlier process stopped. The first rank looks before the others do: it sets aside what cannot be used.
     nimg = 0
+    owner = Owner(state_folder) if ranks.first else None
+    if owner is None:
+        ranks.wait()
     if (state := load_state(state_folder, digest)) is not None:
         nimg = state["nimg"]
         step.load_state_dict(state["step"])
         record.load_state_dict(state["record"])
         logger.info("stage %d goes on at %d of %d images", stage, nimg, schedule.total)
-    record.write()
+    if owner is not None:
+        ranks.wait()
+        record.write()
 
     # Train. All random numbers and the order of the images follow from nimg (see data.py).
-    stream = real_batches(images, start=nimg, total=schedule.total, batch=schedule.batch, seed=generator.seed, stage=stage, mirror=generator.mirror)
+    stream = real_batches(
+        images,
+        start=nimg,
+        total=schedule.total,
+        batch=schedule.batch,
+        seed=generator.seed,
+        stage=stage,
+        mirror=generator.mirror,
+        share=step.share,
+    )
     saved = time.monotonic()
     with closing(stream), _caught(signal.SIGTERM, signal.SIGURG) as caught:
         for pixels in stream:
@@ -80,19 +97,26 @@ def train_stage(
                 step.reset_optimisers()
             record.add(step(pixels, nimg))
             nimg += schedule.batch
-            if record.due():
-                record.tick(nimg)
-            if caught or time.monotonic() - saved > generator.save_minutes * 60:
-                record.check(nimg)  # losses that are not finite must not be kept
-                save_state(state_folder, digest, {"nimg": nimg, "step": step.state_dict(), "record": record.state_dict()})
-                saved = time.monotonic()
-            if caught:
-                logger.warning(
-                    "%s: state saved at %d of %d images; exit code %d asks for a restart", caught[0].name, nimg, schedule.total, os.EX_TEMPFAIL
-                )
+            stop = ranks.maximum(caught[0] if caught else 0)  # whichever rank was told, all leave after the same step
+            if owner is not None:
+                due, save = record.due(), stop or time.monotonic() - saved > generator.save_minutes * 60
+                owner.check(now=bool(due or save))
+                if due:
+                    record.tick(nimg)
+                if save:
+                    record.check(nimg)  # losses that are not finite must not be kept
+                    save_state(state_folder, digest, {"nimg": nimg, "step": step.state_dict(), "record": record.state_dict()})
+                    saved = time.monotonic()
+            if stop:
+                ranks.wait()  # one that left before the state is saved would end the others
+                name = signal.Signals(stop).name
+                logger.warning("%s: state saved at %d of %d images; exit code %d asks for a restart", name, nimg, schedule.total, os.EX_TEMPFAIL)
                 sys.exit(os.EX_TEMPFAIL)
 
     # Write what was learnt.
+    if owner is None:
+        return
+    owner.check(now=True)
     if record.steps:
         record.tick(nimg)
     about = {
@@ -107,20 +131,19 @@ def train_stage(
         "digest": digest,
     }
     save_networks(output, step.networks(), about)
-    drop_state(state_folder)
 
 
-def _check_images(images: Images, shape: tuple[int, int], generator: config.Generator, schedule: Schedule) -> None:
+def _check_images(images: Images, shape: tuple[int, int], generator: config.Generator, schedule: Schedule, ranks: Ranks) -> None:
     if len(images) == 0 or tuple(images.shape[1:]) != shape:
         found = f"{len(images)} images of {' x '.join(map(str, images.shape[1:]))}"
         raise LookalikeError(
             f"A stage of {shape[0]} x {shape[1]} was given {found}", "the cohort's image store", "Check pixels.base, pixels.levels and the split."
         )
-    if schedule.batch % min(generator.minibatch_std_group, schedule.batch):
+    if schedule.batch % (ranks.size * min(generator.minibatch_std_group, schedule.batch)):
         raise LookalikeError(
-            f"A batch of {schedule.batch} cannot be cut into groups of {generator.minibatch_std_group}",
-            "generators.*.minibatch_std_group",
-            "Make every stage's batch a multiple of it.",
+            f"A batch of {schedule.batch} cannot be cut into groups of {generator.minibatch_std_group} and shared by {ranks.size}",
+            "generators.*.minibatch_std_group, gpu of the stage",
+            "Make every stage's batch a multiple of their product.",
         )
 
 

@@ -1,14 +1,19 @@
 """What is on disk: a stage's weights (its output) and the state of a training that is under way (nobody's output).
 
 A workflow deletes the outputs of a failed job, so the state lives in a folder that no rule declares. It is stamped with the digest of the job that wrote it,
-is replaced in one step, and is set aside, never loaded, when it belongs to another job or is damaged.
+is replaced in one step, and is set aside, never loaded, when it belongs to another job or is damaged. A folder has one owner: a job whose scheduler or node
+was lost can live on while the stage has been started again.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
+import sys
+import time
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -89,8 +94,30 @@ def load_state(folder: Path, digest: str) -> dict[str, Any] | None:
 
 
 def drop_state(folder: Path) -> None:
-    """Delete the state of a stage that is done; states that were set aside stay."""
-    (folder / "state.pt").unlink(missing_ok=True)
+    """Delete the state of a stage that is done, and its owner's token; states that were set aside stay."""
+    for name in ("state.pt", "owner"):
+        (folder / name).unlink(missing_ok=True)
+
+
+class Owner:
+    """The right to write into a state folder and to write results: it goes to the job that started last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.token, self.checked = folder / "owner", uuid.uuid4().hex, time.monotonic()
+        with writing(self.path) as temporary:
+            temporary.write_text(self.token)
+
+    def check(self, *, now: bool) -> None:
+        """End this process with code 75 if another job owns the folder; looked up now, or if a second has passed since it was looked up last."""
+        if now or time.monotonic() - self.checked > 1:
+            self.checked = time.monotonic()
+            try:
+                found = self.path.read_text()  # opened anew each time: network file systems ask the server then
+            except FileNotFoundError:
+                found = ""  # the other job is done
+            if found != self.token:
+                logger.warning("Another job has taken this stage over; this one stops and writes nothing.")
+                sys.exit(os.EX_TEMPFAIL)
 
 
 def save_networks(path: Path, networks: Mapping[Network, torch.nn.Module], description: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from lookalike import config
 from lookalike.generators.progan import Discriminator, Generator, grow
 from lookalike.training.data import Purpose, fade_reals, random_numbers, to_device
 from lookalike.training.losses import discriminator_loss, generator_loss
+from lookalike.training.ranks import ALONE, Ranks
 from lookalike.training.schedule import Schedule
 from lookalike.training.state import Network
 
@@ -43,12 +44,13 @@ def build_networks(
 class Step:
     """Networks, optimisers, and the one thing that is done with them."""
 
-    def __init__(self, networks: Networks, settings: config.Generator, schedule: Schedule, device: torch.device) -> None:
+    def __init__(self, networks: Networks, settings: config.Generator, schedule: Schedule, device: torch.device, ranks: Ranks = ALONE) -> None:
         self.generator, self.discriminator, self.average = (
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types no memory_format here
             for network in networks
         )
-        self.settings, self.schedule, self.device = settings, schedule, device
+        self.settings, self.schedule, self.device, self.ranks = settings, schedule, device, ranks
+        self.share = ranks.share(schedule.batch, settings.minibatch_std_group)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16" and device.type == "cuda")
         self.reset_optimisers()
 
@@ -61,11 +63,12 @@ class Step:
         )
 
     def __call__(self, pixels: np.ndarray, nimg: int) -> Tensor:
-        """Train on stored pixels [batch, H, W] at nimg. Returns the five STATISTICS, on the device: reading them here would make it wait."""
+        """Train on stored pixels [N, H, W] at nimg, this rank's share of the batch. Returns the five STATISTICS of the whole batch, on the device: reading
+        them here would make it wait."""
         alpha, batch = self.schedule.alpha(nimg), self.schedule.batch
         numbers = random_numbers(self.settings.seed, self.generator.stage, Purpose.STEP, nimg)
-        latents = torch.from_numpy(numbers.standard_normal((2, batch, self.settings.latent), dtype=np.float32)).to(self.device)
-        mix = torch.from_numpy(numbers.random(batch, dtype=np.float32)).to(self.device)
+        latents = torch.from_numpy(numbers.standard_normal((2, batch, self.settings.latent), dtype=np.float32)[:, self.share]).to(self.device)
+        mix = torch.from_numpy(numbers.random(batch, dtype=np.float32)[self.share]).to(self.device)
         real = fade_reals(to_device(pixels, self.device), alpha)
         critic = lambda images: self.discriminator(images, alpha)  # noqa: E731
 
@@ -73,7 +76,7 @@ class Step:
             with torch.no_grad():
                 fake = self.generator(latents[0], alpha)
             losses = discriminator_loss(critic, real, fake, mix, loss=self.settings.loss)
-        self._descend(self.adam_d, losses.total)
+        loss_d, *others = self._descend(self.adam_d, *losses)
 
         with torch.no_grad():  # else the average would keep the graph of every step
             torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - self.schedule.ema_decay)
@@ -81,14 +84,20 @@ class Step:
         self.discriminator.requires_grad_(False)  # its own gradients would be computed and thrown away
         with self.autocast:
             loss = generator_loss(critic, real, self.generator(latents[1], alpha), loss=self.settings.loss)
-        self._descend(self.adam_g, loss)
+        (loss_g,) = self._descend(self.adam_g, loss)
         self.discriminator.requires_grad_(True)
-        return torch.stack([losses.total, loss, losses.penalty, losses.real_score, losses.fake_score]).detach()
+        return torch.stack([loss_d, loss_g, *others])
 
-    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
+    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor, *statistics: Tensor) -> list[Tensor]:
+        """Make one step down the loss of the whole batch. Returns that loss and the whole batch's statistics."""
+        parameters = optimiser.param_groups[0]["params"]
         optimiser.zero_grad(set_to_none=True)
-        loss.backward(inputs=optimiser.param_groups[0]["params"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        means = [value.detach() for value in (loss, *statistics)]
+        # At alpha = 1 the former stage's toRGB and fromRGB are not in the network and have no gradient, on any rank.
+        self.ranks.average([parameter.grad for parameter in parameters if parameter.grad is not None] + means)
         optimiser.step()
+        return means
 
     def networks(self) -> dict[Network, torch.nn.Module]:
         """The three networks by name."""

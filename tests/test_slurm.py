@@ -1,0 +1,246 @@
+"""`snakemake --profile slurm` on a real Slurm (cluster.py): the local run's tables, what Slurm itself recorded, six faults with equal bytes, four refusals."""
+
+from __future__ import annotations
+
+import getpass
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster import Cluster, wait_for
+from conftest import TINY, copy_repository, snakemake
+from test_workflow import dry_run, wrongly_rerun
+
+from lookalike.files import sha256
+
+pytestmark = pytest.mark.slow
+SLURM = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10")
+ON_GPUS = {"train_stage", "sample_images"}
+PLANTED = """
+from pathlib import Path
+if not Path("failed_once").exists():
+    Path("failed_once").touch()
+    raise SystemExit("planted failure")
+"""
+STAGE = "results/generators/progan/stage_2/weights.safetensors"
+LONG_KIMG = 12.8  # half a minute
+
+
+def on_cluster(cluster: Cluster, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As a user would, but asking the scheduler more often."""
+    return snakemake(folder, *SLURM, *arguments, environment={**cluster.environment, **environment})
+
+
+def rule_of(job: dict[str, str]) -> str:
+    """The rule of a job, from the comment that the plugin gives it."""
+    return re.sub(r"^rule_|_wildcards_.*$", "", job["comment"])
+
+
+@pytest.fixture(scope="session")
+def cluster_run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, str]]]:
+    """A clone in which the tiny config has run on the cluster, one job having failed at first; and Slurm's record of all jobs."""
+    folder = copy_repository(tmp_path_factory.mktemp("cluster") / "with späce")
+    script = folder / "scripts/index_cohort.py"
+    script.write_text(PLANTED + script.read_text())
+    run = on_cluster(cluster, folder, "--configfile", TINY)
+    assert run.returncode == 0, run.stdout[-6000:]
+    return folder, cluster.jobs()
+
+
+def test_tables_are_those_of_the_local_run(cluster_run: tuple[Path, list[dict[str, str]]], finished_run: Path) -> None:
+    def tables(folder: Path) -> dict[str, str]:
+        suffixes = ("csv", "tex", "md", "parquet", "npz", "safetensors")
+        files = [
+            path for suffix in suffixes for path in folder.glob(f"results/**/*.{suffix}") if path.name != "curves.source.csv"
+        ]  # which holds times
+        return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+
+    here, there = tables(finished_run), tables(cluster_run[0])
+    assert len(here) > 40
+    assert {name for name in here.keys() | there.keys() if here.get(name) != there.get(name)} == set()
+
+
+def test_slurm_ran_gpu_rules_and_only_them_on_the_gpu_node(cluster_run: tuple[Path, list[dict[str, str]]]) -> None:
+    ran = {(rule_of(job), job["nodelist"], job["partition"], job["tres-per-job"]) for job in cluster_run[1]}
+    assert {job for job in ran if job[0] in ON_GPUS} == {(rule, "g1", "gpu", "gres:gpu:1") for rule in ON_GPUS}
+    assert {job[1:] for job in ran if job[0] not in ON_GPUS} <= {("c1", "cpu", "N/A"), ("c2", "cpu", "N/A")}
+    assert {rule for rule, *_ in ran} > {"make_phantoms", "prepare_images", "measure_coverage"} | ON_GPUS
+    assert not {rule for rule, *_ in ran} & {"compare_published", "tabulate_pair_mi"}  # cheap rules are local
+
+
+def test_memory_and_time_grow_with_the_attempt(cluster_run: tuple[Path, list[dict[str, str]]]) -> None:
+    attempts = [(job["state"], job["minmemory"], job["timelimit"]) for job in cluster_run[1] if rule_of(job) == "index_cohort"]
+    assert attempts == [("FAILED", "4000M", "4:00:00"), ("COMPLETED", "8000M", "8:00:00")]
+
+
+def test_a_second_run_does_nothing_and_a_changed_key_runs_what_reads_it(cluster: Cluster, cluster_run: tuple[Path, list[dict[str, str]]]) -> None:
+    folder, before = cluster_run
+    run = on_cluster(cluster, folder, "--configfile", TINY)
+    assert run.returncode == 0 and "Nothing to be done" in run.stdout, run.stdout
+    copy = shutil.copytree(folder, folder.parent / "changed", symlinks=True)
+    (copy / "changed.yaml").write_text(yaml.safe_dump({"measures": {"coverage": {"grid": 64}}}))
+    before = cluster.jobs()
+    run = on_cluster(cluster, copy, "--configfile", TINY, "changed.yaml")
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert {rule_of(job) for job in cluster.jobs()[len(before) :]} == {"measure_coverage", "write_index"}
+
+
+def test_rerun_matrix_under_the_profile(cluster: Cluster, cluster_run: tuple[Path, list[dict[str, str]]], graph: dict[str, set[str]]) -> None:
+    assert dry_run(cluster_run[0], how=SLURM, environment=cluster.environment) == {}
+    wrong = wrongly_rerun(cluster_run[0], graph, SLURM, cluster.environment)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("spelling", "expected"), [("gres", ("g1", "N/A", "gres:gpu:1")), ("none", ("c1", "N/A", "N/A"))])
+def test_other_ways_of_asking_for_a_gpu(
+    cluster: Cluster, cluster_run: tuple[Path, list[dict[str, str]]], tmp_path: Path, spelling: str, expected: tuple[str, ...]
+) -> None:
+    copy = shutil.copytree(cluster_run[0], tmp_path / "clone", symlinks=True)
+    target = STAGE.replace("stage_2", "stage_0")
+    run = on_cluster(cluster, copy, "--configfile", TINY, "--forcerun", "train_stage", "--", target, LOOKALIKE_GPU=spelling)
+    assert run.returncode == 0, run.stdout[-3000:]
+    job = cluster.jobs()[-1]
+    assert (job["nodelist"], job["tres-per-job"], job["tres-per-node"]) == expected
+
+
+# Faults: each ends in the bytes of an undisturbed run.
+
+
+@pytest.fixture(scope="session")
+def long_stage(cluster_run: tuple[Path, list[dict[str, str]]]) -> tuple[Path, str]:
+    """A folder where only a longer stage 2 is left to train, and the digest of its weights when nothing disturbs."""
+    folder = shutil.copytree(cluster_run[0], cluster_run[0].parent / "long", symlinks=True)
+    stages = yaml.safe_load((folder / TINY).read_text())["generators"]["progan"]["stages"]
+    stages[2] |= {"stable_kimg": LONG_KIMG}
+    (folder / "long.yaml").write_text(yaml.safe_dump({"generators": {"progan": {"stages": stages}}}))
+    undisturbed = shutil.copytree(folder, folder.parent / "undisturbed", symlinks=True)
+    run = snakemake(undisturbed, "--cores", "2", "--configfile", TINY, "long.yaml", "--", STAGE)
+    assert run.returncode == 0, run.stdout[-3000:]
+    return folder, sha256(undisturbed / STAGE)
+
+
+class Run:
+    """A run of the long stage on the cluster, in a folder of its own, as a process of its own."""
+
+    def __init__(self, cluster: Cluster, folder: Path, *arguments: str) -> None:
+        self.cluster, self.folder = cluster, folder
+        self.command = (sys.executable, "-m", "snakemake", *SLURM, *arguments, "--configfile", TINY, "long.yaml", "--", STAGE)
+        self.start()
+
+    def start(self) -> None:
+        """Start Snakemake (again)."""
+        with open(self.folder / "run.log", "a") as log:
+            self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.cluster.environment, stdout=log, stderr=log)
+
+    def wait_for_state(self) -> str:
+        """Wait until the training has saved a state, and a random moment more. Returns the job's id."""
+        wait_for((self.folder / "state/progan/stage_2/state.pt").exists, 90, f"no state was saved: {self.folder}/run.log")
+        time.sleep(random.uniform(0, 1.5))
+        return self.cluster.jobs()[-1]["jobid"]
+
+    def finish(self, digest: str) -> None:
+        """Wait for the end, which must be good, resumed, and of these bytes."""
+        assert self.process.wait(timeout=400) == 0, (self.folder / "run.log").read_text()[-4000:]
+        assert "goes on at" in (self.folder / "logs/train_stage/progan_2.log").read_text()
+        assert sha256(self.folder / STAGE) == digest
+
+
+@pytest.fixture
+def training(cluster: Cluster, long_stage: tuple[Path, str], tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Starts a run of the long stage; whatever a failed test leaves on the cluster is cancelled."""
+    yield lambda *arguments: Run(cluster, shutil.copytree(long_stage[0], tmp_path / "run", symlinks=True), *arguments)
+    cluster.run("scancel", "--user", getpass.getuser())
+
+
+def test_time_limit(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    limits = ("train_stage:runtime=1", "train_stage:slurm_extra=--signal=23@30", "train_stage:slurm_partition=gpu")
+    run = training("--set-resources", *limits)
+    run.finish(long_stage[1])
+    assert "SIGURG: state saved" in (run.folder / "logs/train_stage/progan_2.log").read_text()
+
+
+def test_requeue(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    run = training()
+    run.cluster.run("scontrol", "requeue", run.wait_for_state())
+    run.finish(long_stage[1])
+
+
+def test_preemption(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    run = training()
+    run.wait_for_state()
+    urgent = run.cluster.run("sbatch", "--parsable", "-p", "urgent", "--gpus=2", "-o", "/dev/null", "--wrap", "sleep 2").strip()
+    run.finish(long_stage[1])
+    assert [job["state"] for job in run.cluster.jobs() if job["jobid"] == urgent] == ["COMPLETED"]
+
+
+def test_a_node_dies(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    run = training()
+    job = run.wait_for_state()
+    run.cluster.kill_node("g1")  # its job lives on as an orphan, as behind a broken network
+    wait_for(lambda: "down" in run.cluster.run("sinfo", "-h", "-n", "g1", "-o", "%T"), 90, "Slurm did not notice that a node is gone")
+    run.cluster.start_node("g1")
+    run.finish(long_stage[1])
+    assert run.cluster.jobs()[-1]["jobid"] == job  # requeued by Slurm, not submitted anew
+
+
+def test_scancel_by_hand(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    run = training()
+    run.cluster.run("scancel", run.wait_for_state())
+    run.finish(long_stage[1])
+
+
+def test_login_node_kills_snakemake(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    run = training()
+    run.wait_for_state()
+    run.process.kill()
+    run.process.wait()
+    unlock = on_cluster(run.cluster, run.folder, "--unlock", "--configfile", TINY, "long.yaml")
+    assert unlock.returncode == 0, unlock.stdout
+    run.start()  # while the first job still trains
+    run.finish(long_stage[1])
+    assert "another job" in (run.folder / "logs/train_stage/progan_2.log").read_text()
+
+
+# Refusals: an end with a sentence within two minutes.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (("--set-resources", "make_phantoms:mem_mb=10000000"), {}, "Memory specification can not be satisfied"),
+        ((), {"LOOKALIKE_PARTITION": "nowhere"}, "invalid partition specified: nowhere"),
+        ((), {"LOOKALIKE_PARTITION": "billed"}, "Invalid account or account/partition combination"),
+    ],
+)
+def test_refused_jobs_end_with_a_sentence(
+    cluster: Cluster, tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], sentence: str
+) -> None:
+    folder = copy_repository(tmp_path / "clone")
+    started = time.monotonic()
+    run = on_cluster(cluster, folder, *arguments, "--configfile", TINY, **environment)
+    assert run.returncode == 1 and time.monotonic() - started < 120
+    last = run.stdout[run.stdout.index("Stopped. Failed jobs") :]
+    assert re.search(rf"  make_phantoms: Slurm refused it: .*{sentence}", last), last
+    assert "  snakemake --profile slurm " in last
+
+
+def test_a_full_disk_ends_with_a_sentence(cluster: Cluster, tmp_path: Path) -> None:
+    folder = copy_repository(tmp_path / "clone")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder / "results")], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no small file system to fill: {mounted.stderr.strip()}")
+    try:
+        started = time.monotonic()
+        run = on_cluster(cluster, folder, "--configfile", TINY)
+        assert run.returncode == 1 and time.monotonic() - started < 120
+    finally:
+        subprocess.run(["umount", "-l", str(folder / "results")], check=True)
+    assert "ERROR in make_phantoms: No space left on device" in run.stdout
+    assert re.search(r"  make_phantoms: logs/make_phantoms/mammography.log, logs/slurm/rule_make_phantoms/mammography/\d+.log", run.stdout)
