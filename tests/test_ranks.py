@@ -66,8 +66,9 @@ def start(
         "threads": ranks,
     }
     (folder / log).unlink(missing_ok=True)
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "scripts")}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(given)], cwd=folder, env=environment, stderr=subprocess.DEVNULL, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "scripts"), "TMPDIR": str(folder)}
+    with open(folder / "screen", "w") as screen:
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(given)], cwd=folder, env=environment, stderr=screen, text=True)
 
 
 def end(process: subprocess.Popen[str], folder: Path, code: int = 0, *, log: str = "log") -> str:
@@ -209,6 +210,7 @@ def test_killed_signalled_and_taken_over_runs_end_with_the_same_bytes(undisturbe
     device, error = (line for line in log.splitlines() if "images/s" not in line)
     assert "=== DEVICE: CPU, 2 x 1 threads (as asked) ===" in device
     assert "ERROR in train_stage: Process 1 of the 2 that train this stage was ended by SIGKILL" in error
+    assert (folder / "screen").read_text() == log
     assert psutil.wait_procs(ranks.values(), timeout=10)[1] == []
 
     # One rank is told to stop.

@@ -361,15 +361,15 @@ def test_of_two_jobs_on_one_stage_the_first_stops(undisturbed: Path, tmp_path: P
 @pytest.mark.parametrize("state", ["of another", "gone"])
 def test_a_job_that_wakes_up_when_another_is_done_writes_nothing(tmp_path: Path, state: str) -> None:
     owner = Owner(tmp_path)
-    owner.check(now=True)
+    owner.check()
     save_state(tmp_path, "d", {"nimg": 8})
     if state == "gone":
         drop_state(tmp_path)
     else:
         Owner(tmp_path)
-    owner.check(now=False)  # less than a second after it was looked up
-    with pytest.raises(SystemExit, match="75"):
-        owner.check(now=True)
+    owner.check(60)  # not looked up again so soon
+    with pytest.raises(SystemExit, match="75"), owner.writes():
+        raise AssertionError("it writes")
 
 
 # State

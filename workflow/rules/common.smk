@@ -261,18 +261,19 @@ def scaled(amount):
 
 
 def explain(logs):
-    """Last words of a failed run: what failed, and no later attempt mended; where its logs are; the command that goes on."""
-    text = re.sub(r"^Logfile .*?:\n(=+\n).*?^\1", "", Path(logs[0]).read_text(errors="replace"), flags=re.M | re.S)  # what failed jobs' logs say
+    """Last words of a failed run: what failed, and no later attempt mended; the last line of its log; where that is; the command that goes on."""
     failed = {}
-    for event in re.split(r"^\[.+\]\n", text, flags=re.M):
+    for event in re.split(r"^\[.+\]\n", Path(logs[0]).read_text(errors="replace"), flags=re.M):
         if finished := re.match(r"Finished jobid: (\d+)", event):
             failed.pop(finished[1], None)
         elif error := re.match(r"Error in \w+ (\w+):.*?^    jobid: (\d+)$", event, re.M | re.S):
-            refused = re.search(r"The error message was '(.*?)'\.$", event, re.M | re.S)
-            if refused:
-                where = f"Slurm refused it: {' '.join(refused[1].split())}"
+            if refused := re.search(r"The error message was '(.*?)'\.$", event, re.M | re.S):
+                story = f"Slurm refused it: {' '.join(refused[1].split())}"
             else:
-                where = re.search(r"^    log: (.*) \(check", event, re.M)[1].replace(f"{Path.cwd()}/", "")
-            failed[error[2]] = f"  {error[1]}: {where}"
+                paths = re.search(r"^    log: (.*) \(check", event, re.M)[1].replace(f"{Path.cwd()}/", "")
+                own = Path(paths.split(", ")[0])
+                last = own.read_text(errors="replace").split("\n")[-2:-1] if own.exists() else []
+                story = "\n    ".join([*last, paths])
+            failed[error[2]] = f"  {error[1]}: {story}"
     command = shlex.join(["snakemake", *sys.argv[1:]])
     print("", "Stopped. Failed jobs and their logs:", *failed.values(), "Mend it and go on; finished work is kept:", f"  {command}", sep="\n", file=sys.stderr)

@@ -34,7 +34,7 @@ rule train_stage:
         ranks=ranks,
         tasks=0,  # else some versions of the Slurm plugin start the script once a GPU
         slurm_extra="--signal=23@300",  # SIGURG, five minutes before the time limit: the training saves its state, stops, and is submitted again
-        mem_mb=scaled(16000),
+        mem_mb=lambda wildcards, attempt: 16000 * ranks(wildcards) * attempt,
         runtime=1440,  # the same at every attempt: a training goes on where it stopped
         save_seconds=lambda wildcards: max(1, round(60 * CONFIG.generators[wildcards.generator].save_minutes)),
     params:

@@ -34,9 +34,9 @@ def choose_device(wish: Literal["auto", "cpu", "cuda"], *, threads: int, ranks: 
     if wish != "cpu" and available:
         if torch.cuda.device_count() < ranks.size:
             raise LookalikeError(
-                f"The job sees {torch.cuda.device_count()} of the {ranks.size} GPUs that are to train this stage",
+                f"This stage asks for {ranks.size} GPUs, but the job sees {torch.cuda.device_count()}",
                 "gpu of the stage",
-                "Have the scheduler give one job all of them (README, On your cluster), or lower gpu.",
+                "Have the scheduler give all of them to one task (README, On your cluster), or lower gpu.",
             )
         torch.backends.cudnn.benchmark = True  # shapes are constant within a stage
         logger.warning("=== DEVICE: CUDA, %s%s ===", times, torch.cuda.get_device_name())

@@ -35,6 +35,7 @@ from lookalike.training.step import STATISTICS, Networks, Step, build_networks
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 10.0  # at most this long between ticks,
 TICKS = 32  # and at least this many ticks a stage
+OWNER_SECONDS = 1.0  # between looks whether the stage is still this job's
 
 
 def train_stage(
@@ -99,13 +100,14 @@ def train_stage(
             nimg += schedule.batch
             stop = ranks.maximum(caught[0] if caught else 0)  # whichever rank was told, all leave after the same step
             if owner is not None:
-                due, save = record.due(), stop or time.monotonic() - saved > generator.save_minutes * 60
-                owner.check(now=bool(due or save))
-                if due:
-                    record.tick(nimg)
-                if save:
+                owner.check(OWNER_SECONDS)
+                if record.due():
+                    with owner.writes():
+                        record.tick(nimg)
+                if stop or time.monotonic() - saved > generator.save_minutes * 60:
                     record.check(nimg)  # losses that are not finite must not be kept
-                    save_state(state_folder, digest, {"nimg": nimg, "step": step.state_dict(), "record": record.state_dict()})
+                    with owner.writes():
+                        save_state(state_folder, digest, {"nimg": nimg, "step": step.state_dict(), "record": record.state_dict()})
                     saved = time.monotonic()
             if stop:
                 ranks.wait()  # one that left before the state is saved would end the others
@@ -116,9 +118,6 @@ def train_stage(
     # Write what was learnt.
     if owner is None:
         return
-    owner.check(now=True)
-    if record.steps:
-        record.tick(nimg)
     about = {
         "family": generator.family,
         "base": list(base),
@@ -130,7 +129,10 @@ def train_stage(
         "loss": generator.loss.model_dump(),
         "digest": digest,
     }
-    save_networks(output, step.networks(), about)
+    with owner.writes():
+        if record.steps:
+            record.tick(nimg)
+        save_networks(output, step.networks(), about)
 
 
 def _check_images(images: Images, shape: tuple[int, int], generator: config.Generator, schedule: Schedule, ranks: Ranks) -> None:

@@ -107,9 +107,19 @@ class Owner:
         with writing(self.path) as temporary:
             temporary.write_text(self.token)
 
-    def check(self, *, now: bool) -> None:
-        """End this process with code 75 if another job owns the folder; looked up now, or if a second has passed since it was looked up last."""
-        if now or time.monotonic() - self.checked > 1:
+    @contextmanager
+    def writes(self) -> Iterator[None]:
+        """What is written inside is written by the owner, or not at all."""
+        self.check()
+        try:
+            yield
+        except LookalikeError:
+            self.check()  # a job that starts clears away what a former one was writing
+            raise
+
+    def check(self, seconds: float = 0) -> None:
+        """End this process with code 75 if another job owns the folder; looked up if so much time has passed since it was looked up last."""
+        if time.monotonic() - self.checked >= seconds:
             self.checked = time.monotonic()
             try:
                 found = self.path.read_text()  # opened anew each time: network file systems ask the server then
