@@ -130,9 +130,9 @@ def long_stage(cluster_run: tuple[Path, list[dict[str, str]]]) -> tuple[Path, st
 class Run:
     """A run of the long stage on the cluster, in a folder of its own, as a process of its own."""
 
-    def __init__(self, cluster: Cluster, folder: Path, *arguments: str) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, *arguments: str, overlay: str = "long.yaml") -> None:
         self.cluster, self.folder = cluster, folder
-        self.command = (sys.executable, "-m", "snakemake", *SLURM, *arguments, "--configfile", TINY, "long.yaml", "--", STAGE)
+        self.command = (sys.executable, "-m", "snakemake", *SLURM, *arguments, "--configfile", TINY, overlay, "--", STAGE)
         self.start()
 
     def start(self) -> None:
@@ -208,6 +208,28 @@ def test_login_node_kills_snakemake(training: Callable[..., Run], long_stage: tu
     run.start()  # while the first job still trains
     run.finish(long_stage[1])
     assert "another job" in (run.folder / "logs/train_stage/progan_2.log").read_text()
+
+
+def test_two_gpus_and_the_death_of_one_rank(cluster: Cluster, finished_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "run", symlinks=True)
+    stages = yaml.safe_load((folder / TINY).read_text())["generators"]["progan"]["stages"]
+    stages[2] |= {"stable_kimg": 3.2, "gpu": 2}
+    base = {"cohorts": {"mammography": {"pixels": {"base": [10, 8]}}}}  # makes stage 2 one of 40x32: lower ones use one GPU
+    (folder / "two.yaml").write_text(yaml.safe_dump({**base, "generators": {"progan": {"stages": stages}}}))
+    below = snakemake(folder, "--cores", "2", "--configfile", TINY, "two.yaml", "--", STAGE.replace("stage_2", "stage_1"))
+    assert below.returncode == 0, below.stdout[-3000:]
+    undisturbed = shutil.copytree(folder, tmp_path / "undisturbed", symlinks=True)
+    assert snakemake(undisturbed, "--cores", "2", "--configfile", TINY, "two.yaml", "--", STAGE).returncode == 0
+
+    run = Run(cluster, folder, overlay="two.yaml")
+    job = run.wait_for_state()
+    assert cluster.jobs()[-1]["tres-per-job"] == "gres:gpu:2"
+    ranks = {process.environ()["RANK"]: process for process in cluster.processes() if "RANK" in process.environ()}
+    assert ranks.keys() == {"0", "1"} and {process.environ()["CUDA_VISIBLE_DEVICES"] for process in ranks.values()} == {"0,1"}
+    ranks["1"].kill()
+    wait_for(lambda: [each["state"] for each in cluster.jobs() if each["jobid"] == job] == ["FAILED"], 60, "the job outlived its rank")
+    run.finish(sha256(undisturbed / STAGE))
+    assert "Process 1 of the 2 that train this stage was ended by SIGKILL" in (folder / f"logs/slurm/rule_train_stage/progan_2/{job}.log").read_text()
 
 
 # Refusals: an end with a sentence within two minutes.
