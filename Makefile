@@ -1,14 +1,16 @@
-# make demo: the whole pipeline on simulated mammograms. make test: every test. Both build their own .venv first.
+# make install: the environment. make demo: the whole pipeline on simulated mammograms. make test: every test. Both build their own .venv first.
 PYTHON ?= python3.11
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: demo test lint docs report clean
+.PHONY: install demo test lint docs report clean
 
 .venv/.installed: requirements.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@
+
+install: .venv/.installed
 
 demo: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES)

@@ -135,9 +135,9 @@ class Cluster:
 
     def jobs(self) -> list[dict[str, str]]:
         """Slurm's own record of every job so far, oldest first."""
-        fields = ("jobid", "state", "comment", "partition", "nodelist", "timelimit", "minmemory", "tres-per-job", "tres-per-node")
-        text = self.run("squeue", "-h", "-t", "all", "-S", "i", "-O", ",".join(f"{field}:90" for field in fields))
-        return [{field: line[90 * k : 90 * (k + 1)].strip() for k, field in enumerate(fields)} for line in text.splitlines()]
+        fields = ("jobid", "state", "comment", "partition", "nodelist", "timelimit", "minmemory", "tres-per-job", "tres-per-node", "workdir")
+        text = self.run("squeue", "-h", "-t", "all", "-S", "i", "-O", ",".join(f"{field}:200" for field in fields))
+        return [{field: line[200 * k : 200 * (k + 1)].strip() for k, field in enumerate(fields)} for line in text.splitlines()]
 
     def processes(self) -> list[psutil.Process]:
         """Every process that belongs to this cluster: its daemons, and whatever jobs they run."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+import yte
 from conftest import REPOSITORY
 from snakemake.api import SnakemakeApi
 from snakemake.iocontainers import Wildcards
@@ -133,6 +134,18 @@ def test_every_rule_declares_what_a_scheduler_needs(rules: dict[str, Rule]) -> N
             grown = second.get(resource) > first.get(resource)
             assert grown != ((name, resource) in STEADY), f"{resource} of {name} from {first.get(resource)} to {second.get(resource)}"
         assert rule.ruleinfo.localrule == (name in LOCAL), f"localrule of {name} is {rule.ruleinfo.localrule}"
+
+
+def test_the_profile_holds_what_the_site_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOOKALIKE_ACCOUNT", "LOOKALIKE_QOS", "LOOKALIKE_CONSTRAINT", "LOOKALIKE_GPU", "LOOKALIKE_GPU_QOS", "LOOKALIKE_GPU_PARTITION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOOKALIKE_PARTITION", "open")  # also a function of Python
+    monkeypatch.setenv("LOOKALIKE_GPU_CONSTRAINT", "a100")
+    profile = yte.process_yaml((REPOSITORY / "slurm/profile.yaml").read_text())
+    assert profile["default-resources"] == {"mem_mb": 2000, "runtime": 60, "slurm_partition": "'open'"}
+    assert profile["set-resources"] == {rule: {"constraint": "'a100'"} for rule in GPU}
+    monkeypatch.delenv("LOOKALIKE_GPU_CONSTRAINT")
+    assert "set-resources" not in yte.process_yaml((REPOSITORY / "slurm/profile.yaml").read_text())
 
 
 @pytest.mark.parametrize(("site", "asked"), [("gpu", {"gpu": 1}), ("gres", {"gres": "gpu:1"}), ("none", {})])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import random
 import re
 import shutil
@@ -143,7 +144,11 @@ class Run:
         """Wait until the training has saved a state, and a random moment more. Returns the job's id."""
         wait_for((self.folder / "state/progan/stage_2/state.pt").exists, 90, f"no state was saved: {self.folder}/run.log")
         time.sleep(random.uniform(0, 1.5))
-        return self.cluster.jobs()[-1]["jobid"]
+        return self.jobs()[-1]["jobid"]
+
+    def jobs(self) -> list[dict[str, str]]:
+        """Slurm's record of this folder's jobs."""
+        return [job for job in self.cluster.jobs() if job["workdir"] == str(self.folder)]
 
     def slurm_logs(self) -> str:
         """What all jobs of the stage wrote; the rule's own log is of the last attempt."""
@@ -159,21 +164,33 @@ class Run:
 @pytest.fixture
 def training(cluster: Cluster, long_stage: tuple[Path, str], tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Starts a run of the long stage; whatever a failed test leaves on the cluster is cancelled."""
-    yield lambda *arguments: Run(cluster, shutil.copytree(long_stage[0], tmp_path / "run", symlinks=True), *arguments)
+    numbers = itertools.count()
+    yield lambda *arguments: Run(cluster, shutil.copytree(long_stage[0], tmp_path / f"run{next(numbers)}", symlinks=True), *arguments)
     cluster.run("scancel", "--user", getpass.getuser())
 
 
-def test_time_limit(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+def test_time_limit_and_killed_login_node(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
     limits = ("train_stage:runtime=1", "train_stage:slurm_extra=--signal=23@30", "train_stage:slurm_partition=gpu")
-    run = training("--set-resources", *limits)
-    run.finish(long_stage[1])
-    assert "SIGURG: state saved" in run.slurm_logs()
+    limited, killed = training("--set-resources", *limits), training()
+    killed.wait_for_state()
+    killed.process.kill()
+    killed.process.wait()
+    unlock = on_cluster(killed.cluster, killed.folder, "--unlock", "--configfile", TINY, "long.yaml")
+    assert unlock.returncode == 0, unlock.stdout
+    killed.start()  # while the first job still trains
+    for run in (limited, killed):
+        run.finish(long_stage[1])
+    assert "SIGURG: state saved" in limited.slurm_logs()
+    assert "Another job has taken this stage over" in killed.slurm_logs()
 
 
-def test_requeue(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
-    run = training()
-    run.cluster.run("scontrol", "requeue", run.wait_for_state())
-    run.finish(long_stage[1])
+def test_requeue_and_scancel_by_hand(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    requeued, cancelled = training(), training()
+    requeued.cluster.run("scontrol", "requeue", requeued.wait_for_state())
+    cancelled.cluster.run("scancel", cancelled.wait_for_state())
+    for run in (requeued, cancelled):
+        run.finish(long_stage[1])
+    assert [len(run.jobs()) for run in (requeued, cancelled)] == [1, 2]
 
 
 def test_preemption(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
@@ -186,30 +203,12 @@ def test_preemption(training: Callable[..., Run], long_stage: tuple[Path, str]) 
 
 def test_a_node_dies(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
     run = training()
-    job = run.wait_for_state()
+    run.wait_for_state()
     run.cluster.kill_node("g1")  # its job lives on as an orphan, as behind a broken network
     wait_for(lambda: "down" in run.cluster.run("sinfo", "-h", "-n", "g1", "-o", "%T"), 90, "Slurm did not notice that a node is gone")
     run.cluster.start_node("g1")
     run.finish(long_stage[1])
-    assert run.cluster.jobs()[-1]["jobid"] == job  # requeued by Slurm, not submitted anew
-
-
-def test_scancel_by_hand(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
-    run = training()
-    run.cluster.run("scancel", run.wait_for_state())
-    run.finish(long_stage[1])
-
-
-def test_login_node_kills_snakemake(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
-    run = training()
-    run.wait_for_state()
-    run.process.kill()
-    run.process.wait()
-    unlock = on_cluster(run.cluster, run.folder, "--unlock", "--configfile", TINY, "long.yaml")
-    assert unlock.returncode == 0, unlock.stdout
-    run.start()  # while the first job still trains
-    run.finish(long_stage[1])
-    assert "Another job has taken this stage over" in run.slurm_logs()
+    assert len(run.jobs()) == 1  # requeued by Slurm, not submitted anew
 
 
 def test_two_gpus_and_the_death_of_one_rank(cluster: Cluster, finished_run: Path, tmp_path: Path) -> None:
@@ -264,8 +263,8 @@ def test_a_full_disk_ends_with_a_sentence(cluster: Cluster, tmp_path: Path) -> N
         pytest.skip(f"no small file system to fill: {mounted.stderr.strip()}")
     try:
         started = time.monotonic()
-        run = on_cluster(cluster, folder, "--configfile", TINY)
-        assert run.returncode == 1 and time.monotonic() - started < 120
+        run = on_cluster(cluster, folder, "--configfile", TINY, "--retries", "0")
+        assert run.returncode == 1 and time.monotonic() - started < 60
     finally:
         subprocess.run(["umount", "-l", str(folder / "results")], check=True)
     story = r"  make_phantoms: .*ERROR in make_phantoms: No space left on device.*\n    logs/make_phantoms/mammography.log, logs/slurm/rule_make_phantoms/"
