@@ -31,7 +31,7 @@ if not Path("failed_once").exists():
     raise SystemExit("planted failure")
 """
 STAGE = "results/generators/progan/stage_2/weights.safetensors"
-LONG_KIMG = 12.8  # half a minute
+LONG_KIMG = 25.6  # about a minute: longer than the time limit leaves
 
 
 def on_cluster(cluster: Cluster, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -50,9 +50,10 @@ def cluster_run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> t
     folder = copy_repository(tmp_path_factory.mktemp("cluster") / "with späce")
     script = folder / "scripts/index_cohort.py"
     script.write_text(PLANTED + script.read_text())
+    before = len(cluster.jobs())
     run = on_cluster(cluster, folder, "--configfile", TINY)
     assert run.returncode == 0, run.stdout[-6000:]
-    return folder, cluster.jobs()
+    return folder, cluster.jobs()[before:]
 
 
 def test_tables_are_those_of_the_local_run(cluster_run: tuple[Path, list[dict[str, str]]], finished_run: Path) -> None:
@@ -170,7 +171,7 @@ def training(cluster: Cluster, long_stage: tuple[Path, str], tmp_path: Path) -> 
 
 
 def test_time_limit_and_killed_login_node(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
-    limits = ("train_stage:runtime=1", "train_stage:slurm_extra=--signal=23@30", "train_stage:slurm_partition=gpu")
+    limits = ("train_stage:runtime=1", "train_stage:slurm_extra=--signal=23@35", "train_stage:slurm_partition=gpu")
     limited, killed = training("--set-resources", *limits), training()
     killed.wait_for_state()
     killed.process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -250,6 +251,31 @@ def test_config_mistakes_get_a_sentence(tmp_path: Path, overlay: dict, sentence:
     assert run.returncode != 0
     assert sentence in run.stdout
     assert "Traceback" not in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("planted", "story"),
+    [
+        ("import nothing_of_that_name", r"  measure_coverage: no reason given\n    no log; see above"),  # before the script has a log
+        (
+            "with job(snakemake) as task: raise ValueError('planted')",
+            r"  measure_coverage: ValueError: planted\n    logs/measure_coverage/progan.log",
+        ),
+        (
+            "import logging, os\nwith job(snakemake) as task: logging.info('3 of 6'), os.kill(os.getpid(), 9)",
+            r"  measure_coverage: no reason given\n    logs/",
+        ),
+        ("raise SystemExit", r"  measure_coverage: it ended well, but its outputs are missing"),
+    ],
+)
+def test_last_words(finished_run: Path, tmp_path: Path, planted: str, story: str) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "clone", symlinks=True)
+    (folder / "scripts/measure_coverage.py").write_text(f"from _job import job\n{planted}\n")
+    run = snakemake(folder, "--cores", "1", "--latency-wait", "1", "--configfile", TINY)
+    last = run.stdout[run.stdout.index("\nStopped. Failed jobs and their logs:\n") :]
+    assert run.returncode == 1 and re.search(story, last), last
+    assert f"\nMend it and go on; finished work is kept:\n  snakemake --cores 1 --latency-wait 1 --configfile {TINY}\n" in last
 
 
 def test_imports_point_left() -> None:

@@ -12,7 +12,7 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 # How this site's scheduler is asked for GPUs: gpu (Slurm's --gpus), gres (--gres=gpu:N), none (there are none: all runs on CPUs).
-GPU = os.environ.get("LOOKALIKE_GPU", "gpu")
+GPU = os.environ.get("LOOKALIKE_GPU") or "gpu"
 if GPU not in ("gpu", "gres", "none"):
     raise WorkflowError(f"LOOKALIKE_GPU is {GPU!r}. It says how your scheduler is asked for GPUs: set it to gpu, gres or none, or unset it.")
 
@@ -34,8 +34,10 @@ PLAIN = CONFIG.model_dump(mode="json")
 for name, cohort in CONFIG.cohorts.items():
     for key in ("root", "table"):
         path = getattr(cohort.source, key)
-        if path and not Path(path).exists() and not Path(f"results/cohorts/{name}/cohort.parquet").exists():
-            raise WorkflowError(f"cohorts.{name}.source.{key} is `{path}`, which does not exist. Write there where your data are, in the config or an overlay.")
+        if path and not os.path.exists(path) and not os.path.exists(f"results/cohorts/{name}/cohort.parquet"):
+            raise WorkflowError(
+                f"cohorts.{name}.source.{key} is `{path}`, which does not exist, or not for you. Write there where your data are, in the config or an overlay."
+            )
 
 
 def names(table):
@@ -261,19 +263,34 @@ def scaled(amount):
 
 
 def explain(logs):
-    """Last words of a failed run: what failed, and no later attempt mended; the last line of its log; where that is; the command that goes on."""
+    """Last words of a failed run: what failed, and no later attempt mended; why, as far as a log tells; where the logs are; the command that goes on."""
     failed = {}
     for event in re.split(r"^\[.+\]\n", Path(logs[0]).read_text(errors="replace"), flags=re.M):
+        for name, jobid in re.findall(r"^MissingOutputException in \w+ (\w+) .*?^Job (\d+)", event, re.M | re.S):
+            failed[jobid] = f"  {name}: it ended well, but its outputs are missing; where the file system is slow, raise latency-wait"
         if finished := re.match(r"Finished jobid: (\d+)", event):
             failed.pop(finished[1], None)
         elif error := re.match(r"Error in \w+ (\w+):.*?^    jobid: (\d+)$", event, re.M | re.S):
-            if refused := re.search(r"The error message was '(.*?)'\.$", event, re.M | re.S):
-                story = f"Slurm refused it: {' '.join(refused[1].split())}"
-            else:
-                paths = re.search(r"^    log: (.*) \(check", event, re.M)[1].replace(f"{Path.cwd()}/", "")
-                own = Path(paths.split(", ")[0])
-                last = own.read_text(errors="replace").split("\n")[-2:-1] if own.exists() else []
-                story = "\n    ".join([*last, paths])
-            failed[error[2]] = f"  {error[1]}: {story}"
-    command = shlex.join(["snakemake", *sys.argv[1:]])
-    print("", "Stopped. Failed jobs and their logs:", *failed.values(), "Mend it and go on; finished work is kept:", f"  {command}", sep="\n", file=sys.stderr)
+            failed[error[2]] = f"  {error[1]}: {reason(event)}"
+    going_on = ["Mend it and go on; finished work is kept:", "  " + shlex.join(["snakemake", *sys.argv[1:]])]
+    if {"-F", "--forceall", "-R", "--forcerun", "-f", "--force"} & set(sys.argv):
+        going_on.append("  (without the forcing option, which would do all of that again)")
+    heading = "Stopped. Failed jobs and their logs:" if failed else "Stopped; no job failed."
+    print("", heading, *failed.values(), *going_on, sep="\n", file=sys.stderr)
+
+
+def reason(event):
+    """Why a job failed, from Snakemake's account of it, and its logs."""
+    if refused := re.search(r"The error message was '(.*?)'\.$", event, re.M | re.S):
+        return f"Slurm refused it: {' '.join(refused[1].split())}"
+    paths = re.search(r"^    log: (.*) \(check", event, re.M)[1].replace(f"{Path.cwd()}/", "").split(", ")
+    paths = [path for path in paths if os.path.exists(path) and os.path.getsize(path)]
+    state = re.search(r"SLURM status is: '(\w+)'", event)
+    story = [f"Slurm says {state[1]}"] if state and state[1] != "FAILED" else []
+    # A sentence of ours, or the end of a traceback; the workflow engine's own errors say nothing new.
+    told = re.compile(r"^.*(?:ERROR in |asks for a restart).*|^(?!WorkflowError|CalledProcessError)[\w.]*(?:Error|Exception)\b.*", re.M)
+    for path in paths:
+        if lines := told.findall(Path(path).read_text(errors="replace")):
+            story.append(lines[-1])
+            break
+    return "\n    ".join(["; ".join(story) or "no reason given", ", ".join(paths) or "no log; see above"])

@@ -1,6 +1,6 @@
 """Start the training of a stage: in this process, or on several GPUs of this machine with torchrun, a process (rank) a GPU.
 
-Either way `work` does what a `Job` describes. The ranks talk over the loopback interface only (gloo on CPUs; on GPUs NCCL, over NVLink or PCIe). Whatever ends one
+Either way `work` does what a `Job` describes. The ranks exchange what they compute over the loopback interface (gloo on CPUs; on GPUs NCCL, over NVLink or PCIe). Whatever ends one
 of them ends all, and comes out of `train` as it would from a single process: the same sentence, the same exit code 75 after SIGTERM or SIGURG.
 """
 
@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import tempfile
 import traceback
@@ -75,7 +74,7 @@ def train(job: Job, ranks: int) -> None:
     Raises:
         LookalikeError: as `train_stage`, or a rank was killed.
         OSError: a rank could not read its images.
-        SystemExit: with code 75: the state is saved, and a restart asked for.
+        SystemExit: with code 75: a restart is asked for; the state is saved, unless a rank could not do so within STOP_SECONDS.
     """
     if ranks == 1:
         work(job, ALONE)
@@ -175,7 +174,7 @@ def _rank() -> None:
         handlers=[logging.StreamHandler(), *map(logging.FileHandler, log["files"])],
     )
     code = 1
-    os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         work(Job.model_validate(description["job"]), ranks)

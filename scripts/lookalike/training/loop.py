@@ -79,6 +79,8 @@ def train_stage(
     if owner is not None:
         ranks.wait()
         record.write()
+    if ranks.maximum(nimg) != -ranks.maximum(-nimg):
+        raise LookalikeError("The ranks loaded different states: another job wrote meanwhile", str(state_folder), "Run the same command again.")
 
     # Train. All random numbers and the order of the images follow from nimg (see data.py).
     stream = real_batches(

@@ -71,7 +71,7 @@ def load_state(folder: Path, digest: str) -> dict[str, Any] | None:
     """
     path = folder / "state.pt"
     for leftover in folder.glob(".state.pt.*.part"):  # of a process that was killed while it saved
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     if not path.exists():
         return None
     try:
