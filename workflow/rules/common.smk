@@ -272,7 +272,7 @@ def explain(logs):
             failed.pop(finished[1], None)
         elif error := re.match(r"Error in \w+ (\w+):.*?^    jobid: (\d+)$", event, re.M | re.S):
             failed[error[2]] = f"  {error[1]}: {reason(event)}"
-    going_on = ["Mend it and go on; finished work is kept:", "  " + shlex.join(["snakemake", *sys.argv[1:]])]
+    going_on = ["Mend it and go on; finished work is kept:", f"  {shlex.join(['snakemake', *sys.argv[1:]])}"]
     if {"-F", "--forceall", "-R", "--forcerun", "-f", "--force"} & set(sys.argv):
         going_on.append("  (without the forcing option, which would do all of that again)")
     heading = "Stopped. Failed jobs and their logs:" if failed else "Stopped; no job failed."
