@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,17 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = snakemake(folder, "--cores", "2", "--configfile", TINY)
     assert run.returncode == 0, run.stdout[-6000:]
     return folder
+
+
+@pytest.fixture(scope="session")
+def graph(finished_run: Path) -> dict[str, set[str]]:
+    """Rule graph as Snakemake draws it: rule -> rules that need it."""
+    dot = snakemake(finished_run, "--rulegraph", "--forceall", "--configfile", TINY).stdout
+    labels = dict(re.findall(r'(\d+)\[label = "(\w+)', dot))
+    edges: dict[str, set[str]] = {}
+    for start, end in re.findall(r"(\d+) -> (\d+)", dot):
+        edges.setdefault(labels[start], set()).add(labels[end])
+    return edges
 
 
 @pytest.fixture(scope="session")

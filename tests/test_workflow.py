@@ -125,17 +125,6 @@ def downstream(graph: dict[str, set[str]], rules: set[str]) -> set[str]:
     return found
 
 
-@pytest.fixture(scope="session")
-def graph(finished_run: Path) -> dict[str, set[str]]:
-    """Rule graph as Snakemake draws it: rule -> rules that need it."""
-    dot = snakemake(finished_run, "--rulegraph", "--forceall", "--configfile", TINY).stdout
-    labels = dict(re.findall(r'(\d+)\[label = "(\w+)', dot))
-    edges: dict[str, set[str]] = {}
-    for start, end in re.findall(r"(\d+) -> (\d+)", dot):
-        edges.setdefault(labels[start], set()).add(labels[end])
-    return edges
-
-
 def leaves(value: object, prefix: str = "") -> list[str]:
     """Dotted paths of all plain values in a config."""
     if isinstance(value, dict):
@@ -293,6 +282,7 @@ def test_imports_point_left() -> None:
         "training",
         "sampling",
         "measures",
+        "utility",
     ]
     order += ["tables", "published", "figures", "index_page"]
     library = REPOSITORY / "scripts/lookalike"
