@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import itertools
 import random
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from cluster import Cluster, wait_for
@@ -170,38 +172,42 @@ def training(cluster: Cluster, long_stage: tuple[Path, str], tmp_path: Path) -> 
     cluster.run("scancel", "--user", getpass.getuser())
 
 
-def test_time_limit_and_killed_login_node(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+def test_time_limit_and_requeue(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
     # Slurm looks at time limits every half minute, and warns that much too early: of a minute's limit, 15 to 45 seconds after the start.
     limits = ("train_stage:runtime=1", "train_stage:slurm_extra=--signal=23@15", "train_stage:slurm_partition=gpu")
-    limited, killed = training("--retries", "4", "--set-resources", *limits), training()
+    limited, requeued = training("--retries", "4", "--set-resources", *limits), training()
     limited.wait_for_state()
     (process,) = (
         each for each in limited.cluster.processes() if each.cwd() == str(limited.folder) and ".snakemake/scripts" in " ".join(each.cmdline())
     )
     process.suspend()  # a fast machine would be done before the warning
-
-    killed.wait_for_state()
-    killed.process.kill()
-    killed.process.wait()
-    unlock = on_cluster(killed.cluster, killed.folder, "--unlock", "--configfile", TINY, "long.yaml")
-    assert unlock.returncode == 0, unlock.stdout
-    killed.start()  # while the first job still trains
-
+    requeued.cluster.run("scontrol", "requeue", requeued.wait_for_state())
     time.sleep(max(0.0, process.create_time() + 46 - time.time()))
-    process.resume()
-    for run in (limited, killed):
+    with contextlib.suppress(psutil.NoSuchProcess):  # Slurm may have woken it to tell it
+        process.resume()
+    for run in (limited, requeued):
         run.finish(long_stage[1])
     assert "SIGURG: state saved" in limited.slurm_logs()
-    assert "Another job has taken this stage over" in killed.slurm_logs()
+    assert len(requeued.jobs()) == 1
 
 
-def test_requeue_and_scancel_by_hand(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
-    requeued, cancelled = training(), training()
-    requeued.cluster.run("scontrol", "requeue", requeued.wait_for_state())
-    cancelled.cluster.run("scancel", cancelled.wait_for_state())
-    for run in (requeued, cancelled):
-        run.finish(long_stage[1])
-    assert [len(run.jobs()) for run in (requeued, cancelled)] == [1, 2]
+def test_scancel_by_hand(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    run = training()
+    run.cluster.run("scancel", run.wait_for_state())
+    run.finish(long_stage[1])
+    assert len(run.jobs()) == 2
+
+
+def test_login_node_kills_snakemake(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
+    run = training()
+    run.wait_for_state()
+    run.process.kill()
+    run.process.wait()
+    unlock = on_cluster(run.cluster, run.folder, "--unlock", "--configfile", TINY, "long.yaml")
+    assert unlock.returncode == 0, unlock.stdout
+    run.start()  # while the first job still trains
+    run.finish(long_stage[1])
+    assert "Another job has taken this stage over" in run.slurm_logs()
 
 
 def test_preemption(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
