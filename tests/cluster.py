@@ -126,8 +126,13 @@ class Cluster:
         self._start("slurmd", "-N", node)
 
     def kill_node(self, node: str) -> None:
-        """End a node's daemon with SIGKILL, and leave its jobs without a master."""
+        """End a node as a power cut would: its daemon, and every process of its jobs."""
         os.kill(int((self.root / f"slurmd-{node}.pid").read_text()), signal.SIGKILL)
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("SLURMD_NODENAME") == node:
+                    for victim in (*(parent for parent in process.parents() if parent.name() == "slurmstepd"), process):
+                        victim.kill()
 
     def run(self, *command: str) -> str:
         """Output of a Slurm command; an empty string where it fails (the controller may be starting)."""

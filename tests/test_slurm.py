@@ -221,7 +221,7 @@ def test_preemption(training: Callable[..., Run], long_stage: tuple[Path, str]) 
 def test_a_node_dies(training: Callable[..., Run], long_stage: tuple[Path, str]) -> None:
     run = training()
     run.wait_for_state()
-    run.cluster.kill_node("g1")  # its job lives on as an orphan, as behind a broken network
+    run.cluster.kill_node("g1")
     wait_for(lambda: "down" in run.cluster.run("sinfo", "-h", "-n", "g1", "-o", "%T"), 90, "Slurm did not notice that a node is gone")
     run.cluster.start_node("g1")
     run.finish(long_stage[1])
