@@ -161,3 +161,126 @@ def test_description_reads_shapes_off_the_network() -> None:
     assert [row["layer"] for row in rows] == ["from_rgb", "conv", "down", "minibatch_std", "conv", "dense", "score"]
     unused = sum(p.numel() for p in network.from_rgb["0"].parameters())
     assert sum(int(row["parameters"]) for row in rows) == sum(p.numel() for p in network.parameters()) - unused
+
+
+# The weights of a network without labels: names and shapes in the order in which they are drawn. Trained networks depend on it.
+UNCONDITIONAL = {
+    "generator": {
+        "blocks.0.bias": (12, 1, 1),
+        "blocks.0.dense.weight": (240, 16),
+        "blocks.0.conv.weight": (12, 12, 3, 3),
+        "blocks.0.conv.bias": (12,),
+        "blocks.1.up.weight": (8, 12, 3, 3),
+        "blocks.1.up.bias": (8,),
+        "blocks.1.conv.weight": (8, 8, 3, 3),
+        "blocks.1.conv.bias": (8,),
+        "to_rgb.0.weight": (1, 12, 1, 1),
+        "to_rgb.0.bias": (1,),
+        "to_rgb.1.weight": (1, 8, 1, 1),
+        "to_rgb.1.bias": (1,),
+    },
+    "discriminator": {
+        "from_rgb.1.weight": (8, 1, 1, 1),
+        "from_rgb.1.bias": (8,),
+        "from_rgb.0.weight": (12, 1, 1, 1),
+        "from_rgb.0.bias": (12,),
+        "blocks.1.conv.weight": (8, 8, 3, 3),
+        "blocks.1.conv.bias": (8,),
+        "blocks.1.down.weight": (12, 8, 3, 3),
+        "blocks.1.down.bias": (12,),
+        "blocks.0.conv.weight": (12, 13, 3, 3),
+        "blocks.0.conv.bias": (12,),
+        "blocks.0.dense.weight": (12, 240),
+        "blocks.0.dense.bias": (12,),
+        "blocks.0.score.weight": (1, 12),
+        "blocks.0.score.bias": (1,),
+    },
+}
+
+
+def test_without_labels_networks_are_those_of_before_there_were_any() -> None:
+    shape = {"base": BASE, "channels": CHANNELS[:2], "seed": 5}
+    networks = {"generator": Generator(**shape, latent=16), "discriminator": Discriminator(**shape, group=4)}  # type: ignore[arg-type]
+    for which, expected in UNCONDITIONAL.items():
+        parameters = dict(networks[which].named_parameters())
+        assert {name: tuple(parameter.shape) for name, parameter in parameters.items()} == expected
+        assert list(parameters) == list(expected)
+        drawing = torch.Generator().manual_seed(5)
+        for name, size in expected.items():
+            assert torch.equal(parameters[name], torch.empty(size).normal_(generator=drawing) if name.endswith("weight") else torch.zeros(size)), name
+    # As computed before labels came.
+    assert generator(2)(normal(4, 16), 0.3)[:, 0, 7, 5].tolist() == pytest.approx(
+        [-0.3623915418789529, 0.6901674965976798, 0.1921153527909805, -1.1358114891499886], rel=1e-6
+    )
+    assert discriminator(2)(normal(4, 1, 20, 16), 0.3).tolist() == pytest.approx(
+        [0.21283203402711107, 0.44343907403127014, 0.19323745368287845, 0.3466729399384334], rel=1e-6
+    )
+
+
+def test_labels_condition_the_generator_and_are_classified_beside_the_score() -> None:
+    network = Generator(base=BASE, channels=CHANNELS, latent=16, labels=3, seed=1).double()
+    plain = generator(2)
+    weights = plain.state_dict()
+    weights["blocks.0.dense.weight"] = network.blocks["0"].dense.weight
+    wider = Generator(base=BASE, channels=CHANNELS, latent=19, seed=1).double()  # [latents; labels] are its latents, normalised together
+    wider.load_state_dict(weights)
+    network.load_state_dict(weights)
+    latents, labels = normal(4, 16), torch.eye(4, 3, dtype=torch.float64)
+    assert torch.equal(network(latents, 0.3, labels=labels), wider(torch.cat([latents, labels], 1), 0.3))
+    assert not torch.equal(network(latents, labels=labels), network(latents, labels=labels.flip(1)))
+
+    judge, alone = Discriminator(base=BASE, channels=CHANNELS, group=4, labels=3, seed=1).double(), discriminator(2)
+    weights = judge.state_dict()
+    images = normal(4, 1, 20, 16)
+    scores, logits = judge.scores_and_logits(images, 0.3)
+    assert (scores.shape, logits.shape) == ((4,), (4, 3))
+    assert torch.equal(judge(images, 0.3), scores)
+    for output, expected in enumerate([scores, *logits.T]):
+        weights["blocks.0.score.weight"] = judge.blocks["0"].score.weight[output : output + 1]
+        weights["blocks.0.score.bias"] = judge.blocks["0"].score.bias[output : output + 1]
+        alone.load_state_dict(weights)
+        torch.testing.assert_close(alone(images, 0.3), expected)
+    grown = Discriminator(base=BASE, channels=CHANNELS, group=4, labels=3, seed=2)
+    grow(grown, Discriminator(base=BASE, channels=CHANNELS[:2], group=4, labels=3, seed=1).state_dict())
+
+
+@pytest.mark.parametrize("side", [32, 64, 128, 256, 512])
+@pytest.mark.parametrize("labels", [0, 14])
+def test_layers_and_parameter_counts_are_the_papers(side: int, labels: int) -> None:
+    stages = int(np.log2(side)) - 1
+    maps = [min(8192 // 2 ** (level + 1), 512) for level in range(stages)]  # D21: 512 up to 32, then 256, 128, 64, 32
+    assert maps[-1] == {32: 512, 64: 256, 128: 128, 256: 64, 512: 32}[side]
+
+    def conv(kernel: int, inputs: int, outputs: int) -> int:
+        return kernel * kernel * inputs * outputs + outputs
+
+    made = [("dense", 512 * 16, 1, (512 + labels) * 512 * 16), ("conv", 512, 4, conv(3, 512, 512))]
+    seen = [("from_rgb", maps[-1], side, conv(1, 1, maps[-1]))]
+    for level in range(1, stages):
+        made += [
+            ("up", maps[level], 4 << level, conv(3, maps[level - 1], maps[level])),
+            ("conv", maps[level], 4 << level, conv(3, maps[level], maps[level])),
+        ]
+    made += [("to_rgb", 1, side, conv(1, maps[-1], 1))]
+    for level in range(stages - 1, 0, -1):
+        seen += [
+            ("conv", maps[level], 4 << level, conv(3, maps[level], maps[level])),
+            ("down", maps[level - 1], 2 << level, conv(3, maps[level], maps[level - 1])),
+        ]
+    seen += [
+        ("minibatch_std", 513, 4, 0),
+        ("conv", 512, 4, conv(3, 513, 512)),
+        ("dense", 512, 1, 512 * 16 * 512 + 512),
+        ("score", 1 + labels, 1, 513 * (1 + labels)),
+    ]
+    with torch.device("meta"):
+        g = Generator(base=(4, 4), channels=maps, latent=512, labels=labels, seed=1)
+        d = Discriminator(base=(4, 4), channels=maps, group=4, labels=labels, seed=1)
+    for network, layers, others in (
+        (g, made, 512 + conv(1, maps[-2], 1)),
+        (d, seen, conv(1, 1, maps[-2])),
+    ):  # others: a bias, and the former stage's RGB
+        rows = describe(network)
+        assert [(row["layer"], row["channels"], row["height"], row["parameters"]) for row in rows] == layers
+        assert all(row["width"] == row["height"] for row in rows)
+        assert sum(parameter.numel() for parameter in network.parameters()) == sum(size for *_, size in layers) + others

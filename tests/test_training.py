@@ -25,7 +25,14 @@ from lookalike.generators.progan import Discriminator
 from lookalike.training import data
 from lookalike.training.data import fade_reals, image_order, real_batches, to_device
 from lookalike.training.loop import train_stage
-from lookalike.training.losses import discriminator_loss, generator_loss
+from lookalike.training.losses import (
+    auxiliary_discriminator_loss,
+    auxiliary_generator_loss,
+    discriminator_loss,
+    generator_loss,
+    hinge_discriminator_loss,
+    label_loss,
+)
 from lookalike.training.schedule import schedule_of
 from lookalike.training.state import Owner, drop_state, load_networks, load_state, save_state
 from lookalike.training.step import Step, build_networks
@@ -137,6 +144,58 @@ def test_losses_of_a_linear_critic_have_their_closed_forms() -> None:
     (gradient,) = torch.autograd.grad(terms.total, w)
     torch.testing.assert_close(gradient, (torch.sigmoid((f - r) @ v)[:, None] * (f - r)).mean(0) + 6 * v)
     assert generator_loss(critic, real, fake, loss=loss).item() == pytest.approx(torch.log1p(torch.exp((r - f) @ v)).mean().item())
+
+
+def test_the_hinge_loss_has_its_closed_form() -> None:
+    real, fake = torch.tensor([[-2.0, 0.0, 0.5, 1.5], [3.0, -0.5, -1.5, 0.0]]).requires_grad_()
+    terms = hinge_discriminator_loss(lambda scores: scores, real, fake)
+    assert terms.total.item() == pytest.approx((3 + 1 + 0.5 + 0) / 4 + (4 + 0.5 + 0 + 1) / 4)
+    assert (terms.penalty.item(), terms.real_score.item(), terms.fake_score.item()) == (0, 0, 0.25)
+    pushes = torch.autograd.grad(terms.total, (real, fake))
+    assert [push.tolist() for push in pushes] == [[-0.25, -0.25, -0.25, 0], [0.25, 0.25, 0, 0.25]]
+
+
+def test_label_loss_is_the_cross_entropy_of_labels_of_sum_1() -> None:
+    logits = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    labels = torch.tensor([[0, 1, 0], [1, 0, 1], [1, 1, 1], [0, 0, 0]], dtype=torch.float64)
+    logs = logits - logits.exp().sum(1, keepdim=True).log()
+    expected = -(logs[0, 1] + (logs[1, 0] + logs[1, 2]) / 2 + logs[2].sum() / 3) / 4
+    assert label_loss(logits, labels).item() == pytest.approx(expected.item())
+    (gradient,) = torch.autograd.grad(label_loss(logits, labels), logits)
+    shares = torch.tensor([[0, 1, 0], [0.5, 0, 0.5], [1 / 3, 1 / 3, 1 / 3]], dtype=torch.float64)
+    torch.testing.assert_close(gradient[:3], (logits.softmax(1)[:3] - shares) / 4)
+    assert (gradient[3] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["wgan_gp", "relativistic"])
+def test_the_auxiliary_classifier_learns_from_reals_and_fakes_and_teaches_with_fakes(kind: Any) -> None:
+    network = Discriminator(base=BASE, channels=(5, 4), group=4, labels=3, seed=2).double()
+    real, fake = torch.randn(2, 8, 1, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    labels, mix, loss = (
+        torch.eye(8, 3, dtype=torch.float64) + torch.eye(3, dtype=torch.float64)[2],
+        torch.linspace(0, 1, 8).double(),
+        config.Loss(kind=kind),
+    )
+    of_reals, of_fakes = (label_loss(network.scores_and_logits(images, 0.6)[1], labels) for images in (real, fake))
+    plain = discriminator_loss(lambda images: network(images, 0.6), real, fake, mix, loss=loss)
+    terms = auxiliary_discriminator_loss(lambda images: network.scores_and_logits(images, 0.6), real, fake, labels, mix, loss=loss)
+    assert terms.total.item() == pytest.approx((plain.total + of_reals + of_fakes).item())
+    assert [value.item() for value in terms[1:]] == [value.item() for value in plain[1:]]
+    made = generator_loss(lambda images: network(images, 0.6), real, fake, loss=loss)
+    total = auxiliary_generator_loss(lambda images: network.scores_and_logits(images, 0.6), real, fake, labels, loss=loss)
+    assert total.item() == pytest.approx((made + of_fakes).item())
+
+
+def test_a_critic_closed_over_labels_has_the_penalty_of_those_labels() -> None:
+    # A critic that is linear in images and labels: the slope at image i is sum_c y_ic w_c.
+    w = torch.randn(3, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    real, fake = torch.randn(2, 5, 1, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    labels = torch.tensor([[1, 0, 0], [0, 1, 1], [1, 1, 1], [0, 0, 1], [1, 0, 1]], dtype=torch.float64)
+    critic = lambda images: (images.flatten(1) @ w.T * labels).sum(1)  # noqa: E731
+    terms = discriminator_loss(critic, real, fake, torch.linspace(0, 1, 5).double(), loss=config.Loss(kind="wgan_gp", drift=0, gradient_penalty=2))
+    penalty = ((labels @ w).norm(dim=1) - 1).square().mean()
+    assert terms.penalty.item() == pytest.approx(penalty.item())
+    assert terms.total.item() == pytest.approx((((fake - real).flatten(1) * (labels @ w)).sum(1).mean() + 2 * penalty).item())
 
 
 @pytest.mark.parametrize("kind", ["wgan_gp", "relativistic"])

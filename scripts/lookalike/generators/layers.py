@@ -16,6 +16,18 @@ SQRT2 = math.sqrt(2.0)
 Resample = Literal["none", "up", "down"]
 
 
+class ShapedNetwork(nn.Module):
+    """A network that says what it takes.
+
+    Attributes:
+        input_shape: of one latent vector or one image.
+        label_inputs: length of the label vector that `forward` takes as `labels`; 0 if it takes none.
+    """
+
+    input_shape: tuple[int, ...]
+    label_inputs: int = 0
+
+
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU with slope 0.2."""
     return functional.leaky_relu(x, 0.2)
@@ -104,10 +116,12 @@ class EqualisedConv(nn.Module):
     The weights are scaled, not the activations: those are larger.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int, gain: float = SQRT2, resample: Resample = "none", fused: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int, gain: float = SQRT2, bias: bool = True, resample: Resample = "none", fused: bool = True
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(outputs, inputs, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.scale = gain / math.sqrt(inputs * kernel * kernel)
         self.resample = resample
         self.fused = fused

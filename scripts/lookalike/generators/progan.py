@@ -3,6 +3,8 @@
 A network is built for one stage: it has the blocks of stages 0 to k, and toRGB or fromRGB of stages k and k - 1. `grow` gives it the weights of
 the stage before. `alpha` is the share of the newest block: at 0 a generator gives the former stage's images, upsampled; at 1 the former
 stage's toRGB or fromRGB is out of the network. "RGB" is the literature's word; mammograms have one channel.
+
+With labels it is the AC-GAN of D21: the generator takes [latents; labels], and the discriminator, which sees images alone, also gives label logits.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from lookalike.generators.layers import (
     EqualisedConv,
     EqualisedDense,
     MinibatchStd,
+    ShapedNetwork,
     at_least_float32,
     downsample,
     initialise,
@@ -71,22 +74,22 @@ class DiscriminatorBlock(nn.Module):
 
 
 class DiscriminatorBase(nn.Module):
-    """Features of stage 0 to one score an image."""
+    """Features of stage 0 to a score and label logits."""
 
-    def __init__(self, channels: int, base: tuple[int, int], *, group: int) -> None:
+    def __init__(self, channels: int, base: tuple[int, int], *, group: int, labels: int) -> None:
         super().__init__()
         self.minibatch_std = MinibatchStd(group)
         self.conv = EqualisedConv(channels + 1, channels, kernel=3)
         self.dense = EqualisedDense(channels * base[0] * base[1], channels)
-        self.score = EqualisedDense(channels, 1, gain=1.0)
+        self.score = EqualisedDense(channels, 1 + labels, gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, channels, *base] to [N], at least float32."""
+        """[N, channels, *base] to [N, 1 + labels], at least float32."""
         x = leaky_relu(self.conv(self.minibatch_std(x)))
-        return at_least_float32(self.score(leaky_relu(self.dense(x.flatten(1)))).squeeze(1))
+        return at_least_float32(self.score(leaky_relu(self.dense(x.flatten(1)))))
 
 
-class Generator(nn.Module):
+class Generator(ShapedNetwork):
     """Latents to images.
 
     Args:
@@ -94,17 +97,27 @@ class Generator(nn.Module):
         channels: feature maps of stages 0 to k; its length makes the network one of stage k.
         latent: latent dimension.
         seed: seed of the weights.
+        labels: length of the label vector.
         image_channels: channels of an image.
         fused: resample inside the convolutions; False is the reference form (see `EqualisedConv`).
     """
 
     def __init__(
-        self, *, base: tuple[int, int], channels: Sequence[int], latent: int, seed: int, image_channels: int = 1, fused: bool = True
+        self,
+        *,
+        base: tuple[int, int],
+        channels: Sequence[int],
+        latent: int,
+        seed: int,
+        labels: int = 0,
+        image_channels: int = 1,
+        fused: bool = True,
     ) -> None:
         super().__init__()
         self.stage = len(channels) - 1
         self.input_shape = (latent,)
-        self.blocks = nn.ModuleDict({"0": GeneratorBase(latent, channels[0], base)})
+        self.label_inputs = labels
+        self.blocks = nn.ModuleDict({"0": GeneratorBase(latent + labels, channels[0], base)})
         for level in range(1, self.stage + 1):
             self.blocks[str(level)] = GeneratorBlock(channels[level - 1], channels[level], fused=fused)
         self.to_rgb = nn.ModuleDict()
@@ -112,8 +125,10 @@ class Generator(nn.Module):
             self.to_rgb[str(level)] = EqualisedConv(channels[level], image_channels, kernel=1, gain=1.0)
         initialise(self, seed)
 
-    def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
-        """[N, latent] from N(0, 1) to [N, C, H, W], about [-1, 1] (linear: not clipped)."""
+    def forward(self, latents: Tensor, alpha: float = 1.0, labels: Tensor | None = None) -> Tensor:
+        """[N, latent] from N(0, 1), and multi-hot [N, labels] where there are any, to [N, C, H, W], about [-1, 1] (linear: not clipped)."""
+        if labels is not None:
+            latents = torch.cat([latents, labels], dim=1)
         below = x = self.blocks["0"](latents)
         for level in range(1, self.stage + 1):
             below, x = x, self.blocks[str(level)](x)
@@ -123,15 +138,25 @@ class Generator(nn.Module):
         return torch.lerp(upsample(at_least_float32(self.to_rgb[str(self.stage - 1)](below))), images, alpha)
 
 
-class Discriminator(nn.Module):
-    """Images to scores, high for real. No normalisation layers, no sigmoid.
+class Discriminator(ShapedNetwork):
+    """Images to scores, high for real, and to label logits. No normalisation layers, no sigmoid.
 
     Args:
-        base, channels, seed, image_channels, fused: as for `Generator`.
+        base, channels, seed, labels, image_channels, fused: as for `Generator`.
         group: group size of the minibatch standard deviation.
     """
 
-    def __init__(self, *, base: tuple[int, int], channels: Sequence[int], group: int, seed: int, image_channels: int = 1, fused: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        base: tuple[int, int],
+        channels: Sequence[int],
+        group: int,
+        seed: int,
+        labels: int = 0,
+        image_channels: int = 1,
+        fused: bool = True,
+    ) -> None:
         super().__init__()
         self.stage = len(channels) - 1
         self.input_shape = (image_channels, base[0] << self.stage, base[1] << self.stage)
@@ -141,17 +166,21 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleDict()
         for level in range(self.stage, 0, -1):
             self.blocks[str(level)] = DiscriminatorBlock(channels[level], channels[level - 1], fused=fused)
-        self.blocks["0"] = DiscriminatorBase(channels[0], base, group=group)
+        self.blocks["0"] = DiscriminatorBase(channels[0], base, group=group, labels=labels)
         initialise(self, seed)
 
     def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
-        """[N, C, H, W] in [-1, 1] to scores [N]. Features are faded, not scores."""
+        """[N, C, H, W] in [-1, 1] to scores [N], whatever the labels. Features are faded, not scores."""
+        return self.scores_and_logits(images, alpha)[0]
+
+    def scores_and_logits(self, images: Tensor, alpha: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Scores [N] and label logits [N, labels] in one pass."""
         x = self._features(images, self.stage)
         for level in range(self.stage, -1, -1):
             if level == self.stage - 1 and alpha < 1:
                 x = torch.lerp(self._features(downsample(images), level), x, alpha)
             x = self.blocks[str(level)](x)
-        return x
+        return x[:, 0], x[:, 1:]
 
     def _features(self, images: Tensor, level: int) -> Tensor:
         return leaky_relu(self.from_rgb[str(level)](images)).contiguous(memory_format=torch.channels_last)
@@ -178,10 +207,11 @@ def grow(network: Generator | Discriminator, previous: Mapping[str, Tensor]) -> 
             parameter.copy_(previous[name])
 
 
-def describe(network: Generator | Discriminator) -> list[dict[str, int | str]]:
-    """The layers that run at alpha = 1, in the order in which they run: what an architecture figure shows.
+def describe(network: ShapedNetwork) -> list[dict[str, int | str]]:
+    """The equalised layers that run at alpha = 1, in the order in which they run: what an architecture figure shows.
 
-    Shapes come from a forward pass, names and sizes from the layers themselves.
+    Any network will do whose layers are named by stage (`blocks.0.conv`), as they are here and in cpdgan.py. Shapes come from a forward pass,
+    names and sizes from the layers themselves.
 
     Returns:
         Rows with stage, block, layer, kind, channels, height, width (of the output; 1 x 1 for dense layers) and parameters.
@@ -218,7 +248,8 @@ def describe(network: Generator | Discriminator) -> list[dict[str, int | str]]:
     try:
         with torch.no_grad():
             example = next(network.parameters())
-            network(torch.zeros(1, *network.input_shape, dtype=example.dtype, device=example.device))
+            labels = {"labels": example.new_zeros(1, network.label_inputs)} if network.label_inputs else {}
+            network(example.new_zeros(1, *network.input_shape), **labels)
     finally:
         for hook in hooks:
             hook.remove()

@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import fft, sparse
 
-Array = np.ndarray
+from lookalike.phantoms.drawing import Array, bent_curves, draw_strokes, smooth_step
+
 Density = Literal["A", "B", "C", "D"]
 Lesion = Literal["none", "benign_mass", "benign_calcifications", "malignant_mass", "malignant_calcifications"]
 Foreign = Literal["none", "implant", "implant_displaced", "clip", "pacemaker", "skin_marker"]
@@ -185,12 +186,6 @@ def _frame(patient: Patient, shape: tuple[int, int], box: Box | None) -> Frame:
     return Frame(shape, height / shape[0], top, left, grid, cell)
 
 
-def _step(value: Array, low: float | Array, high: float | Array) -> Array:
-    """Smooth step from 0 at `low` to 1 at `high`."""
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
 # --- anatomy on the grid -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -312,12 +307,16 @@ def _glandular(patient: Patient, side: Side, view: View, shape: Shape, frame: Fr
     cy = shape.nipple[1] - (0.14 * shape.upper * rng.uniform(0.2, 1.3) if view in ("MLO", "ML") else rng.normal(0, 0.05) * shape.upper)
     ax = shape.depth * 0.46 * reach
     ay = 0.5 * (shape.lower + min(shape.upper, 1.3 * shape.lower)) * 0.62 * reach * rng.uniform(0.85, 1.1)
-    narrowed = ay * (1 - 0.4 * _step(shape.x, cx, shape.depth))  # towards the nipple the gland is a cone
+    narrowed = ay * (1 - 0.4 * smooth_step(shape.x, cx, shape.depth))  # towards the nipple the gland is a cone
     envelope = np.maximum(1 - ((shape.x - cx) / ax) ** 2 - ((shape.y - cy) / narrowed) ** 2, -4)
     towards_nipple = np.exp(-(((shape.x - shape.depth) / 2.2) ** 2) - ((shape.y - shape.nipple[1]) / 1.0) ** 2)
     firm = {"A": 0.7, "B": 0.8, "C": 0.95, "D": 1.1}[patient.density] * rng.uniform(0.75, 1.2)
     margin = {"A": 1.5, "B": 1.3, "C": 1.05, "D": 0.8}[patient.density] * (1 - 0.75 * towards_nipple) * np.exp(0.25 * broad)
-    room = _step(shape.inside, 0.25 * margin, 1.6 * margin) * _step(-shape.muscle + 0.3 * broad, -0.6, 1.6) * _step(shape.x + 0.4 * broad, -1.6, 1.4)
+    room = (
+        smooth_step(shape.inside, 0.25 * margin, 1.6 * margin)
+        * smooth_step(-shape.muscle + 0.3 * broad, -0.6, 1.6)
+        * smooth_step(shape.x + 0.4 * broad, -1.6, 1.4)
+    )
     breast = (shape.inside > 0) & (shape.muscle < 0)
     share = DENSE_SHARE[patient.density] * rng.uniform(0.75, 1.25)
     body = firm * envelope + 0.3 * broad + 0.7 * towards_nipple - 4 * (1 - room)
@@ -329,56 +328,11 @@ def _glandular(patient: Patient, side: Side, view: View, shape: Shape, frame: Fr
         rise = np.logaddexp(0, over / 0.36) * 0.36
         tissue += part * (1 - np.exp(-rise / {"A": 0.75, "B": 0.7, "C": 0.6, "D": 0.45}[patient.density]))
     tissue *= np.clip(0.95 + 0.1 * broad + 0.1 * first + 0.07 * second, 0.35, 1.25)
-    near = _step(envelope, -3.0, 0.6) * room
-    return (tissue * room**0.5).astype(np.float32), (threads * (0.3 * _step(shape.inside, 0.2, 1.2) + 0.7 * near)).astype(np.float32)
+    near = smooth_step(envelope, -3.0, 0.6) * room
+    return (tissue * room**0.5).astype(np.float32), (threads * (0.3 * smooth_step(shape.inside, 0.2, 1.2) + 0.7 * near)).astype(np.float32)
 
 
 # --- drawing at full resolution ----------------------------------------------------------------------------------------------------------------
-
-
-def _strokes(canvas: Array, points: Array, width: float, strength: Array) -> None:
-    """Draw curves as ridges with a Gaussian profile; where strokes cross, the stronger counts.
-
-    Args:
-        canvas: float32 [rows, columns], changed in place.
-        points: [n, 2] (column, row); neighbours along a curve at most a pixel or so apart.
-        width: full width at half maximum in pixels (at least 1).
-        strength: [n] height of the ridge.
-    """
-    sigma = max(width, 1.0) / 2.355
-    radius = int(np.ceil(2 * sigma))
-    offsets = np.arange(-radius, radius + 1, dtype=np.intp)
-    column, row = np.rint(points[:, 0]).astype(np.intp), np.rint(points[:, 1]).astype(np.intp)
-    keep = (column >= radius) & (row >= radius) & (column < canvas.shape[1] - radius) & (row < canvas.shape[0] - radius)
-    column, row, points, strength = column[keep], row[keep], points[keep], strength[keep]
-    if not len(column):
-        return
-    dx, dy = (column - points[:, 0]).astype(np.float32), (row - points[:, 1]).astype(np.float32)
-    steps = offsets.astype(np.float32)  # single precision throughout: ufunc.at is slow where it has to convert
-    profile_x = np.exp(-((steps + dx[:, None]) ** 2) / np.float32(2 * sigma**2))
-    profile_y = np.exp(-((steps + dy[:, None]) ** 2) / np.float32(2 * sigma**2)) * strength.astype(np.float32)[:, None]
-    values = profile_y[:, :, None] * profile_x[:, None, :]
-    index = (row[:, None] + offsets)[:, :, None] * canvas.shape[1] + (column[:, None] + offsets)[:, None, :]
-    np.maximum.at(canvas.reshape(-1), index.ravel(), values.ravel())
-
-
-def _curves(rng: np.random.Generator, start: Array, end: Array, bend: float, pixel: float) -> tuple[Array, Array, Array]:
-    """Bent, slightly wavering curves from `start` to `end` ([n, 2] in cm).
-
-    Returns:
-        points [m, 2] in cm, number of the curve [m], position along it in [0, 1] [m].
-    """
-    chord = end - start
-    length = np.hypot(chord[:, 0], chord[:, 1])
-    steps = max(8, int(np.ceil(length.max(initial=0.1) * 1.15 / (1.5 * pixel))))
-    t = np.linspace(0, 1, steps)[None, :, None]
-    normal = np.stack([-chord[:, 1], chord[:, 0]], axis=-1)[:, None, :]
-    bow = rng.normal(0, bend, len(start))[:, None, None] * 4 * t * (1 - t)
-    phase, waves = rng.uniform(0, 2 * np.pi, (2, len(start)))[:, :, None, None]
-    bow = bow + 0.25 * bend * np.sin(2 * np.pi * (1 + waves / 3) * t + phase) * np.sqrt(t * (1 - t))
-    points = start[:, None, :] + chord[:, None, :] * t + normal * bow
-    number = np.repeat(np.arange(len(start)), steps)
-    return points.reshape(-1, 2), number, np.tile(t.ravel(), len(start))
 
 
 def _lines(patient: Patient, side: Side, view: View, shape: Shape, frame: Frame) -> Array:
@@ -395,26 +349,26 @@ def _lines(patient: Patient, side: Side, view: View, shape: Shape, frame: Frame)
     swing = rng.normal(0, 0.3, count)
     second = np.stack([-np.cos(angle + swing), np.sin(angle + swing)], axis=-1)
     start = nipple + direction * first[:, None]
-    points, number, along = _curves(rng, start, start + second * span[:, None], 0.06, frame.pixel)
+    points, number, along = bent_curves(rng, start, start + second * span[:, None], 0.06, frame.pixel)
     strength = rng.gamma(1.6, 0.13, count)[number] * np.sin(np.pi * along) ** 0.6
-    _strokes(canvas, frame.pixels(points), 0.085 / frame.pixel, np.minimum(strength, 0.9))
+    draw_strokes(canvas, frame.pixels(points), 0.085 / frame.pixel, np.minimum(strength, 0.9))
     # ligaments: from the gland to the skin
     count = 26
     angle = rng.uniform(-1.35, 1.35, count)
     root = nipple + np.array([-0.45 * shape.depth, 0.0])
     reach = np.stack([np.cos(angle) * 0.5 * shape.depth, np.sin(angle) * 0.5 * (shape.lower + shape.upper) / 2], axis=-1)
     near, far = rng.uniform(0.8, 1.1, (count, 1)), rng.uniform(1.3, 1.8, (count, 1))
-    points, number, along = _curves(rng, root + reach * near, root + reach * far, 0.16, frame.pixel)
-    _strokes(canvas, frame.pixels(points), 0.07 / frame.pixel, np.minimum(rng.gamma(2.0, 0.1, count)[number] * np.sin(np.pi * along) ** 0.6, 0.6))
+    points, number, along = bent_curves(rng, root + reach * near, root + reach * far, 0.16, frame.pixel)
+    draw_strokes(canvas, frame.pixels(points), 0.07 / frame.pixel, np.minimum(rng.gamma(2.0, 0.1, count)[number] * np.sin(np.pi * along) ** 0.6, 0.6))
     # vessels: a few long ones through the fat, some with a branch
     count = int(rng.integers(2, 6))
     start = np.stack([rng.uniform(0.0, 0.3, count) * shape.depth, nipple[1] + rng.uniform(-0.75, 0.6, count) * shape.lower], axis=-1)
     end = np.stack([rng.uniform(0.55, 0.9, count) * shape.depth, nipple[1] + rng.uniform(-0.6, 0.5, count) * shape.lower], axis=-1)
-    points, number, along = _curves(rng, start, end, 0.16, frame.pixel)
+    points, number, along = bent_curves(rng, start, end, 0.16, frame.pixel)
     strength = rng.uniform(0.3, 0.6, count)[number] * np.sin(np.pi * np.clip(along * 0.9 + 0.08, 0, 1)) ** 0.4
-    _strokes(canvas, frame.pixels(points), 0.2 / frame.pixel, strength)
-    points, number, along = _curves(rng, (start + end) / 2, end + rng.normal(0, 2.0, end.shape), 0.16, frame.pixel)
-    _strokes(canvas, frame.pixels(points), 0.13 / frame.pixel, rng.uniform(0.15, 0.4, count)[number] * np.sin(np.pi * (0.2 + 0.8 * along)))
+    draw_strokes(canvas, frame.pixels(points), 0.2 / frame.pixel, strength)
+    points, number, along = bent_curves(rng, (start + end) / 2, end + rng.normal(0, 2.0, end.shape), 0.16, frame.pixel)
+    draw_strokes(canvas, frame.pixels(points), 0.13 / frame.pixel, rng.uniform(0.15, 0.4, count)[number] * np.sin(np.pi * (0.2 + 0.8 * along)))
     return canvas
 
 
@@ -452,18 +406,18 @@ def _mass(image: Array, frame: Frame, patient: Patient, centre: tuple[float, flo
     distance = np.hypot(dx * np.cos(turn) + dy * np.sin(turn), (dy * np.cos(turn) - dx * np.sin(turn)) / oval)
     if malignant:
         waves = sum(rng.uniform(0.04, 0.1) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in (2, 3, 5, 8))
-        profile = 1 - _step(distance / (1 + waves), 0.35 * radius, 1.25 * radius)
+        profile = 1 - smooth_step(distance / (1 + waves), 0.35 * radius, 1.25 * radius)
     else:
-        profile = (1 - _step(distance, 0.88 * radius, 1.06 * radius)) * (0.8 + 0.2 * np.sqrt(np.clip(1 - (distance / radius) ** 2, 0, 1)))
+        profile = (1 - smooth_step(distance, 0.88 * radius, 1.06 * radius)) * (0.8 + 0.2 * np.sqrt(np.clip(1 - (distance / radius) ** 2, 0, 1)))
     image[where] += ((grey - image[where]) * 0.75 * profile).astype(np.float32).clip(0)
     if malignant:
         count = int(rng.integers(14, 24))
         spokes = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.normal(0, 0.12, count)
         reach = radius * rng.uniform(1.5, 2.4, (count, 1))
         direction = np.stack([np.cos(spokes), np.sin(spokes)], axis=-1)
-        points, number, along = _curves(rng, np.array(centre) + direction * radius * 0.5, np.array(centre) + direction * reach, 0.05, frame.pixel)
+        points, number, along = bent_curves(rng, np.array(centre) + direction * radius * 0.5, np.array(centre) + direction * reach, 0.05, frame.pixel)
         spicules = np.zeros_like(image)
-        _strokes(spicules, frame.pixels(points), 0.08 / frame.pixel, rng.uniform(0.08, 0.2, count)[number] * (1 - along) ** 0.7)
+        draw_strokes(spicules, frame.pixels(points), 0.08 / frame.pixel, rng.uniform(0.08, 0.2, count)[number] * (1 - along) ** 0.7)
         image += spicules
 
 
@@ -539,9 +493,9 @@ def _foreign(image: Array, frame: Frame, patient: Patient, side: Side, view: Vie
         _metal(image, frame, centre, width + height, device)
         start = np.array([[centre[0] - 0.5, centre[1] + height * 0.9], [centre[0] + 0.3, centre[1] + height * 0.9]])
         end = np.array([[0.0, centre[1] + rng.uniform(6, 9)], [0.0, centre[1] + rng.uniform(4, 6)]])
-        points, _, _ = _curves(rng, start, end, 0.25, frame.pixel)
+        points, _, _ = bent_curves(rng, start, end, 0.25, frame.pixel)
         leads = np.zeros_like(image)
-        _strokes(leads, frame.pixels(points), max(0.22 / frame.pixel, 1.4), np.full(len(points), 1.6))
+        draw_strokes(leads, frame.pixels(points), max(0.22 / frame.pixel, 1.4), np.full(len(points), 1.6))
         np.maximum(image, np.minimum(leads, METAL), out=image)
     elif kind == "skin_marker":
         nipple = rng.random() < 0.5
@@ -577,8 +531,8 @@ def render(patient: Patient, *, view: View, laterality: Side, shape: tuple[int, 
     rim = look.uniform(2.2, 4.5)
     thickness = np.sqrt(np.clip(1 - (1 - np.clip(outline.inside / rim, 0, 1)) ** 2, 0, 1)) ** look.uniform(0.6, 1.2)
     contrast = patient.dense - patient.fat
-    muscle = _step(outline.muscle, -0.1, look.uniform(0.4, 1.0))
-    muscle_grey = patient.fat + contrast * look.uniform(0.4, 0.95) * (0.62 + 0.38 * _step(outline.muscle, 0, 3.5))
+    muscle = smooth_step(outline.muscle, -0.1, look.uniform(0.4, 1.0))
+    muscle_grey = patient.fat + contrast * look.uniform(0.4, 0.95) * (0.62 + 0.38 * smooth_step(outline.muscle, 0, 3.5))
     coarse = thickness * (patient.fat + contrast * (tissue * (0.78 + 0.22 * threads) + 0.2 * threads * (1 - tissue)))
     coarse = coarse + muscle * thickness * np.clip(muscle_grey - coarse, 0, None) * 0.92
 
@@ -631,7 +585,7 @@ def specimen(rng: np.random.Generator, *, shape: tuple[int, int]) -> Array:
     y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in shape)
     room = 0.4 - np.hypot(x[None, :], y[:, None]) + 0.1 * lump
     texture = power_law(rng, shape=shape, pixel=12.0 / shape[0], beta=2.8)
-    return (np.clip(0.45 + 0.12 * texture, 0.05, TISSUE_CEILING) * _step(room, 0, 0.15)).astype(np.float32)
+    return (np.clip(0.45 + 0.12 * texture, 0.05, TISSUE_CEILING) * smooth_step(room, 0, 0.15)).astype(np.float32)
 
 
 def ultrasound(rng: np.random.Generator, *, shape: tuple[int, int]) -> Array:

@@ -1,7 +1,8 @@
-"""Adversarial losses, as pure functions of a critic and images: WGAN-GP with drift, and the relativistic loss with R1 and R2.
+"""Adversarial losses, as pure functions of a critic and images: WGAN-GP with drift, the relativistic loss with R1 and R2, the hinge loss, and the
+auxiliary classifier's term. A critic that takes labels is closed over them: reals, fakes and their mixtures then have the labels of the batch.
 
 wgan_gp: Gulrajani et al. 2017 with the drift term of Karras et al. 2018. relativistic: RpGAN + R1 + R2 of Huang et al. 2024 (R3GAN), with both
-penalties at every step. All terms are means over the batch.
+penalties at every step. Hinge: Miyato et al. 2018. All terms are means over the batch.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import cross_entropy, relu, softplus
 
 from lookalike.config import Loss
 
 Critic = Callable[[Tensor], Tensor]  # images [N, C, H, W] to scores [N]
+Classifier = Callable[[Tensor], tuple[Tensor, Tensor]]  # images [N, C, H, W] to scores [N] and label logits [N, labels]
 
 
 class DiscriminatorLoss(NamedTuple):
@@ -68,3 +70,51 @@ def generator_loss(critic: Critic, real: Tensor, fake: Tensor, *, loss: Loss) ->
     with torch.no_grad():  # the reals pass no gradient to the generator
         real_scores = critic(real)
     return softplus(real_scores - critic(fake)).mean()
+
+
+def hinge_discriminator_loss(critic: Critic, real: Tensor, fake: Tensor) -> DiscriminatorLoss:
+    """What BigGAN's discriminator minimises: mean max(0, 1 - D(real)) + mean max(0, 1 + D(fake)). Its generator minimises -mean D(fake), as in wgan_gp.
+
+    Args:
+        critic, real, fake: as for `discriminator_loss`.
+    """
+    real_scores, fake_scores = critic(real), critic(fake)
+    total = relu(1 - real_scores).mean() + relu(1 + fake_scores).mean()
+    return DiscriminatorLoss(total, torch.zeros_like(total), real_scores.mean(), fake_scores.mean())
+
+
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean softmax cross-entropy of logits with labels that are scaled to sum 1 (AC-GAN as in D21); an image without labels adds 0.
+
+    Args:
+        logits: [N, labels].
+        labels: multi-hot [N, labels].
+    """
+    return cross_entropy(logits, labels / labels.sum(dim=1, keepdim=True).clamp(min=1))
+
+
+def auxiliary_discriminator_loss(classifier: Classifier, real: Tensor, fake: Tensor, labels: Tensor, mix: Tensor, *, loss: Loss) -> DiscriminatorLoss:
+    """`discriminator_loss`, and in its total the `label_loss` of reals and that of fakes, which were made with the reals' labels [N, labels]."""
+    critic, logits = _remembering(classifier)
+    terms = discriminator_loss(critic, real, fake, mix, loss=loss)
+    real_logits, fake_logits, *_ = logits  # the order in which `discriminator_loss` shows images, mixtures last
+    return terms._replace(total=terms.total + label_loss(real_logits, labels) + label_loss(fake_logits, labels))
+
+
+def auxiliary_generator_loss(classifier: Classifier, real: Tensor, fake: Tensor, labels: Tensor, *, loss: Loss) -> Tensor:
+    """`generator_loss` and the `label_loss` of fakes with the labels [N, labels] that they were made with."""
+    critic, logits = _remembering(classifier)
+    total = generator_loss(critic, real, fake, loss=loss)
+    return total + label_loss(logits[-1], labels)
+
+
+def _remembering(classifier: Classifier) -> tuple[Critic, list[Tensor]]:
+    """The critic in a classifier, and the list that will hold the logits of what the critic is shown: one pass gives both."""
+    logits: list[Tensor] = []
+
+    def critic(images: Tensor) -> Tensor:
+        scores, found = classifier(images)
+        logits.append(found)
+        return scores
+
+    return critic, logits

@@ -1,0 +1,113 @@
+"""Frechet and kernel distances against closed forms, scipy's and MONAI's matrix square root, scikit-learn's kernel, and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import linalg
+from sklearn.metrics.pairwise import polynomial_kernel
+
+from lookalike.measures import frechet
+from lookalike.measures.frechet import extrapolate, frechet_distance, frechet_name, kernel_distance, kernel_name
+
+
+def normal(n: int, d: int, *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+def white(n: int, d: int, *, seed: int = 0) -> np.ndarray:
+    """Rows whose mean is exactly 0 and whose covariance exactly 1."""
+    x = normal(n, d, seed=seed)
+    return linalg.qr(x - x.mean(axis=0), mode="economic")[0] * np.sqrt(n - 1)
+
+
+@pytest.mark.parametrize(("n", "d"), [(300, 20), (30, 50)])
+def test_identical_sets_are_at_0_and_shifted_ones_at_the_square_of_the_shift(n: int, d: int) -> None:
+    x, shift = 50 + normal(n, d), np.linspace(-1, 2, d)
+    assert frechet_distance(x, x[::-1]) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(x, x + shift) == pytest.approx(shift @ shift, rel=1e-9)
+    assert frechet_distance(x, x + shift) == pytest.approx(frechet_distance(x + shift, x), rel=1e-9)
+
+
+def test_gaussians_with_a_closed_form() -> None:
+    """Covariances that commute: the distance is |mu - nu|^2 + sum (s - t)^2, s and t being the standard deviations."""
+    s, t, shift = np.linspace(0.1, 4, 12), np.linspace(3, 0.5, 12), np.full(12, 0.3)
+    turn = linalg.qr(normal(12, 12, seed=5))[0]
+    distance = frechet_distance(white(400, 12) * s @ turn, white(300, 12, seed=1) * t @ turn + shift)
+    assert distance == pytest.approx(shift @ shift + np.sum((s - t) ** 2), rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "m"), [(200, 150), (20, 200), (200, 20), (20, 15)])
+def test_equals_the_matrix_square_root(n: int, m: int) -> None:
+    mixing = normal(40, 40, seed=2)
+    x, y = normal(n, 40) @ mixing, 1.5 * normal(m, 40, seed=1) @ mixing + 0.2
+    s, t = np.cov(x.T), np.cov(y.T)
+    root = np.trace(linalg.sqrtm(s @ t)).real
+    expected = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(s) + np.trace(t) - 2 * root
+    # where a covariance is singular, it is the square root that is inexact
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-9 if min(n, m) > 40 else 1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+def test_equals_monai() -> None:
+    from monai.metrics.fid import get_fid_score
+
+    x, y = normal(300, 16), normal(250, 16, seed=1) * 1.3 + 0.1
+    theirs = float(get_fid_score(torch.from_numpy(y), torch.from_numpy(x)))
+    assert frechet_distance(x.astype(np.float32), y) == pytest.approx(theirs, rel=1e-5)
+
+
+def test_sets_without_a_distance_are_nan() -> None:
+    x = normal(5, 3)
+    broken = np.where(np.eye(5, 3, dtype=bool), np.inf, x)
+    for measure in (frechet_distance, kernel_distance):
+        assert np.isnan(measure(x, x[:1])) and np.isnan(measure(broken, x)) and np.isnan(measure(x, broken))
+
+
+@pytest.mark.parametrize("block", [7, 1024])
+def test_kernel_distance_equals_all_pairs(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frechet, "_BLOCK", block)
+    x, y = normal(30, 6), normal(41, 6, seed=1) + 0.4
+    xx, yy, xy = (polynomial_kernel(a, b, degree=3, gamma=1 / 6, coef0=1) for a, b in ((x, x), (y, y), (x, y)))
+    off = ~np.eye(30, dtype=bool), ~np.eye(41, dtype=bool)
+    assert kernel_distance(x, y) == pytest.approx(xx[off[0]].mean() + yy[off[1]].mean() - 2 * xy.mean(), rel=1e-12)
+
+
+def test_kernel_distance_is_unbiased() -> None:
+    distances = [kernel_distance(normal(20, 4, seed=2 * k), normal(30, 4, seed=2 * k + 1)) for k in range(400)]
+    assert abs(np.mean(distances)) < 3 * np.std(distances) / 20 and min(distances) < 0
+
+
+def test_the_limit_is_without_bias_and_its_interval_is_as_wide_as_the_limit_varies() -> None:
+    """Patients of four images, which are alike: counted by image, the bias would be underestimated."""
+    patients, d, shift = np.repeat(np.arange(75), 4), 6, 0.3
+    estimates = []
+    for k in range(40):
+        generator = np.random.default_rng(k)
+        real = np.sqrt(0.6) * generator.normal(size=(75, d))[patients] + np.sqrt(0.4) * generator.normal(size=(300, d))
+        synthetic = generator.normal(shift, 1, (300, d))
+        estimates.append(extrapolate(real, synthetic, first_groups=patients, second_groups=np.arange(300), draws=30, seed=1))
+    truth, limits = d * shift**2, np.array([estimate.value for estimate in estimates])
+    error = limits.std() / np.sqrt(len(limits))
+    assert np.mean([estimate.distance for estimate in estimates]) > truth + 5 * error
+    assert abs(limits.mean() - truth) < 2.5 * error
+    widths = np.array([estimate.high - estimate.low for estimate in estimates]) / 3.92
+    assert widths.mean() == pytest.approx(limits.std(), rel=0.3)
+    assert np.mean([estimate.low <= truth <= estimate.high for estimate in estimates]) > 0.8
+    assert estimates[0].smallest == 150
+
+
+def test_a_nesting_does_not_depend_on_how_many_there_are() -> None:
+    x, y = normal(60, 4), normal(50, 4, seed=1)
+    groups = {"first_groups": np.arange(60), "second_groups": np.arange(50)}
+    one, two = (extrapolate(x, y, **groups, draws=draws, seed=3) for draws in (1, 2))
+    assert one.low == one.high == pytest.approx(one.value)
+    assert min(abs(bound - one.value) for bound in (two.low, two.high)) < 0.05 * (two.high - two.low)
+    assert one != extrapolate(x, y, **groups, draws=1, seed=4)
+
+
+def test_only_inceptions_features_are_called_fid() -> None:
+    assert frechet_name("Inception") == "FID" and kernel_name("Inception") == "KID"
+    assert frechet_name("DenseNet-121") == "Frechet distance (DenseNet-121)"
+    assert kernel_name("DenseNet-121") == "kernel distance (DenseNet-121)"
