@@ -239,16 +239,12 @@ def ranks(wildcards):
     return CONFIG.ranks(wildcards.generator, int(wildcards.stage))
 
 
-def one(wildcards):
-    return 1
-
-
-def gpu(count):
+def gpu(count=lambda wildcards: 1):
     """Resource `gpu` of a rule that runs on so many GPUs; none where the site spells the request otherwise."""
     return lambda wildcards: count(wildcards) if GPU == "gpu" else None
 
 
-def gres(count):
+def gres(count=lambda wildcards: 1):
     """Resource `gres`, the other spelling."""
     return lambda wildcards: f"gpu:{count(wildcards)}" if GPU == "gres" else None
 

@@ -26,8 +26,8 @@ rule sample_images:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        gpu=gpu(one),
-        gres=gres(one),
+        gpu=gpu(),
+        gres=gres(),
         mem_mb=scaled(8000),
         runtime=scaled(120),
     params:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from lookalike.generators.layers import (
     SQRT2,
+    DiscriminatorBase,
     EqualisedConv,
     EqualisedDense,
-    MinibatchStd,
     ShapedNetwork,
     at_least_float32,
     initialise,
@@ -90,22 +90,6 @@ class DiscriminatorBlock(nn.Module):
         return (leaky_relu(self.down(leaky_relu(self.conv(x)))) + self.skip(x)) / SQRT2
 
 
-class DiscriminatorBase(nn.Module):
-    """Features of stage 0 to one number a label."""
-
-    def __init__(self, channels: int, base: tuple[int, int], *, group: int, labels: int) -> None:
-        super().__init__()
-        self.minibatch_std = MinibatchStd(group)
-        self.conv = EqualisedConv(channels + 1, channels, kernel=3, gain=1.0)
-        self.dense = EqualisedDense(channels * base[0] * base[1], channels, gain=1.0)
-        self.score = EqualisedDense(channels, labels, gain=1.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, channels, *base] to [N, labels], at least float32."""
-        x = leaky_relu(self.conv(self.minibatch_std(x)))
-        return at_least_float32(self.score(leaky_relu(self.dense(x.flatten(1)))))
-
-
 class Generator(ShapedNetwork):
     """Latents and labels to images: the sum of every stage's toRGB, each upsampled to the last.
 
@@ -163,7 +147,7 @@ class Discriminator(ShapedNetwork):
         self.blocks = nn.ModuleDict()
         for level in range(self.stage, 0, -1):
             self.blocks[str(level)] = DiscriminatorBlock(channels[level], channels[level - 1], fused=fused)
-        self.blocks["0"] = DiscriminatorBase(channels[0], base, group=group, labels=labels)
+        self.blocks["0"] = DiscriminatorBase(channels[0], base, group=group, outputs=labels, gain=1.0)
         initialise(self, seed)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:

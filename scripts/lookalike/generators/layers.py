@@ -142,6 +142,22 @@ class EqualisedConv(nn.Module):
         return functional.conv2d(x, _four_taps(weight) / 4, self.bias, stride=2, padding=padding)
 
 
+class DiscriminatorBase(nn.Module):
+    """Features of stage 0 to so many numbers an image; `gain` is that of the hidden layers."""
+
+    def __init__(self, channels: int, base: tuple[int, int], *, group: int, outputs: int, gain: float = SQRT2) -> None:
+        super().__init__()
+        self.minibatch_std = MinibatchStd(group)
+        self.conv = EqualisedConv(channels + 1, channels, kernel=3, gain=gain)
+        self.dense = EqualisedDense(channels * base[0] * base[1], channels, gain=gain)
+        self.score = EqualisedDense(channels, outputs, gain=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, channels, *base] to [N, outputs], at least float32."""
+        x = leaky_relu(self.conv(self.minibatch_std(x)))
+        return at_least_float32(self.score(leaky_relu(self.dense(x.flatten(1)))))
+
+
 def _four_taps(weight: Tensor) -> Tensor:
     """Sum of a kernel's four shifts by 0 or 1 pixel: [..., K, K] to [..., K + 1, K + 1]."""
     padded = functional.pad(weight, (1, 1, 1, 1))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lookalike.generators.layers import (
     SQRT2,
+    DiscriminatorBase,
     EqualisedConv,
     EqualisedDense,
     MinibatchStd,
@@ -71,22 +72,6 @@ class DiscriminatorBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels, H, W] to [N, outputs, H/2, W/2]."""
         return leaky_relu(self.down(leaky_relu(self.conv(x))))
-
-
-class DiscriminatorBase(nn.Module):
-    """Features of stage 0 to a score and label logits."""
-
-    def __init__(self, channels: int, base: tuple[int, int], *, group: int, labels: int) -> None:
-        super().__init__()
-        self.minibatch_std = MinibatchStd(group)
-        self.conv = EqualisedConv(channels + 1, channels, kernel=3)
-        self.dense = EqualisedDense(channels * base[0] * base[1], channels)
-        self.score = EqualisedDense(channels, 1 + labels, gain=1.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, channels, *base] to [N, 1 + labels], at least float32."""
-        x = leaky_relu(self.conv(self.minibatch_std(x)))
-        return at_least_float32(self.score(leaky_relu(self.dense(x.flatten(1)))))
 
 
 class Generator(ShapedNetwork):
@@ -166,7 +151,7 @@ class Discriminator(ShapedNetwork):
         self.blocks = nn.ModuleDict()
         for level in range(self.stage, 0, -1):
             self.blocks[str(level)] = DiscriminatorBlock(channels[level], channels[level - 1], fused=fused)
-        self.blocks["0"] = DiscriminatorBase(channels[0], base, group=group, labels=labels)
+        self.blocks["0"] = DiscriminatorBase(channels[0], base, group=group, outputs=1 + labels)
         initialise(self, seed)
 
     def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -86,7 +87,7 @@ class PartWriter:
         self.written = 0
         self._base = base
         self._pixels = hashlib.sha256()
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
 
     def __enter__(self) -> PartWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
