@@ -2,7 +2,7 @@
 
 `workflow/schemas/config.schema.json` and `config/README.md` are generated from here (`make docs`); a test fails when they drift.
 Sources in the descriptions: K21 = Korkinof et al. 2021 (Radiology: AI 3(2):e190181); PG = the defaults of progressive growing
-(Karras et al. 2018), which stand in where K21 prints no value.
+(Karras et al. 2018), which stand in where K21 prints no value; D21 = DuMont Schütte et al. 2021 (npj Digital Medicine 4:141) and its public code.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, model_validator
@@ -30,14 +31,30 @@ HeaderRule = Literal[
     "view_missing",
     "view_not_wanted",
     "field_too_small",
+    "not_head_ct",
 ]
 # A duplicate is decided after decoding: of two files of one image only a file that can be decoded may stand for the other.
-PixelRule = Literal["blank", "foreign_body", "burned_in_pixels", "duplicate_uid", "duplicate_pixels"]
-HEADER_RULES: tuple[HeaderRule, ...] = get_args(HeaderRule)
+PixelRule = Literal["blank", "constant", "foreign_body", "burned_in_pixels", "duplicate_uid", "duplicate_pixels"]
 PIXEL_RULES: tuple[PixelRule, ...] = get_args(PixelRule)
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-View = Literal["CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "AT", "FB"]
+View = Literal["CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "AT", "FB", "frontal", "lateral"]
+Kind = Literal["mammography", "chest_xray", "head_ct"]
+Device = Literal["auto", "cpu", "cuda"]
+# What a kind of image takes where a cohort says nothing. A mammogram takes the defaults of the sections themselves.
+DEFAULTS_OF_KIND: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "mammography": {},
+    "chest_xray": {
+        "phantoms": {"shape": (256, 256)},
+        "exclude": {"header_rules": ("view_not_wanted",), "pixel_rules": ("constant", "duplicate_pixels"), "views": ("frontal",)},
+        "pixels": {"base": (4, 4), "levels": 7, "chest_wall": "keep", "fit": "stretch"},
+    },
+    "head_ct": {
+        "phantoms": {"shape": (256, 256)},
+        "exclude": {"header_rules": ("not_head_ct",), "pixel_rules": ("constant", "duplicate_uid", "duplicate_pixels")},
+        "pixels": {"base": (4, 4), "levels": 7, "chest_wall": "keep"},
+    },
+}
 
 
 class Section(BaseModel):
@@ -50,13 +67,13 @@ class Source(Section):
     """Where a cohort's raw images are."""
 
     root: str | None = Field(None, min_length=1, description="Folder of raw images. null: phantoms are made and used instead.")
-    adapter: Literal["dicom", "images", "cbis_ddsm", "inbreast", "vindr_mammo", "rsna2022", "cmmd"] = Field(
+    adapter: Literal["dicom", "images", "cbis_ddsm", "inbreast", "vindr_mammo", "rsna2022", "cmmd", "chexpert", "nih_cxr14", "rsna_ich"] = Field(
         "dicom", description="How the folder is laid out: any tree of DICOM files, a folder of raster images with a table, or a named data set."
     )
     table: str | None = Field(
         None,
         description="CSV with one row an image, joined on `path` (relative to root) or `sop_instance_uid`; columns read: patient, view, laterality, "
-        "label, density, implant, age. Named data sets find their own tables below root.",
+        "label, density, implant, age, findings (names joined by |, uncertain ones with a question mark behind). Named data sets find their own tables below root.",
     )
     identity_key: str | None = Field(
         None,
@@ -72,9 +89,9 @@ class Source(Section):
 
 
 class Phantoms(Section):
-    """Simulated mammograms, written as DICOM; used where `source.root` is null."""
+    """Simulated images, written as a data set of their kind is (mammograms and head CTs: DICOM; chest X-rays: CheXpert's JPEG); used where `source.root` is null."""
 
-    patients: int = Field(400, ge=1, description="Number of simulated patients (four standard views each, plus planted exclusions).")
+    patients: int = Field(400, ge=1, description="Number of simulated patients (mammography: four standard views each, plus planted exclusions).")
     shape: tuple[int, int] = Field((640, 512), description="Rows and columns of a phantom.")
     seed: int = Field(1, ge=0, description="Seed of everything that the phantoms draw.")
 
@@ -82,9 +99,14 @@ class Phantoms(Section):
 class Exclude(Section):
     """Which images leave the cohort, and why. Rules apply in the order listed; the first that fits gives the reason."""
 
-    header_rules: tuple[HeaderRule, ...] = Field(HEADER_RULES, description="Rules decided on headers and tables alone.")
-    pixel_rules: tuple[PixelRule, ...] = Field(PIXEL_RULES, description="Rules decided after decoding, among the images that could be decoded.")
-    views: tuple[View, ...] = Field(("CC", "MLO"), description="Views that stay (K21: CC and MLO).")
+    header_rules: tuple[HeaderRule, ...] = Field(
+        tuple(rule for rule in get_args(HeaderRule) if rule != "not_head_ct"), description="Rules decided on headers and tables alone."
+    )
+    pixel_rules: tuple[PixelRule, ...] = Field(
+        tuple(rule for rule in PIXEL_RULES if rule != "constant"),
+        description="Rules decided after decoding, among the images that could be decoded.",
+    )
+    views: tuple[View, ...] = Field(("CC", "MLO"), description="Views that stay (K21: CC and MLO; D21: frontal).")
     minimum_field_mm: float = Field(100.0, ge=0, description="Smallest side of the field of view in mm, where the header tells it.")
     minimum_side_px: int = Field(256, ge=1, description="Smallest side in pixels, where the header tells no spacing.")
     minimum_breast: Fraction = Field(0.03, description="Smallest share of the image that is breast; below it the image counts as blank.")
@@ -98,6 +120,10 @@ class Split(Section):
 
     train: Fraction = Field(0.8, description="Share of the patients that generators are trained on.")
     validation: Fraction = Field(0.1, description="Share of the patients for model selection; the rest is the test split.")
+    stratify: bool = Field(
+        False,
+        description="Split within strata of patients with the same findings (D21 as printed), instead of all patients at once (D21's public code).",
+    )
     seed: int = Field(1, ge=0, description="Seed of the split.")
 
     @model_validator(mode="after")
@@ -110,10 +136,11 @@ class Split(Section):
 class Pixels(Section):
     """From a file to an array (K21, Methods: default windowing, aspect-preserving resize)."""
 
-    window: int | Literal["voi_lut", "min_max"] = Field(
+    window: int | Literal["voi_lut", "min_max"] | tuple[float, float] = Field(
         0,
-        description="Display window: the file's n-th window (0 = first, as K21's default windowing), `voi_lut` = its VOI LUT Sequence, `min_max` = no window. "
-        "A file without the one asked for falls back to its other kind, then to min_max; 8-bit images without any keep their full range.",
+        description="Display window: the file's n-th window (0 = first, as K21's default windowing), `voi_lut` = its VOI LUT Sequence, `min_max` = no window, "
+        "or centre and width, in HU for CT (brain 40 80, subdural 80 200, soft tissue 40 380, bone 600 2800). A file without the one asked for falls back to its "
+        "other kind, then to min_max (a head CT: to 40 80); 8-bit images without any keep their full range.",
     )
     base: tuple[int, int] = Field(
         (5, 4), description="Rows and columns of the lowest level; every level doubles both (5x4 reaches 1280x1024 at level 8)."
@@ -122,6 +149,9 @@ class Pixels(Section):
     bits: Literal[8, 16] = Field(8, description="Bits a pixel in the store.")
     rotate: Literal[0, 90, 180, 270] = Field(
         0, description="Degrees by which every image is first turned counter-clockwise (sets whose chest wall is at the top or bottom)."
+    )
+    fit: Literal["pad", "stretch"] = Field(
+        "pad", description="Keep the aspect and pad with black, or stretch to the shape of the store (as D21's public code does with chest X-rays)."
     )
     chest_wall: Literal["left", "right", "keep"] = Field(
         "left",
@@ -132,56 +162,111 @@ class Pixels(Section):
     )
 
 
+class Labels(Section):
+    """Which findings are labels, and which combinations of them (classes) take part: what conditional generators and classifiers learn.
+
+    An image's findings are what its table tells, its BI-RADS density (`density_a` to `density_d`) and its diagnosis (`benign`, `malignant`, `normal`).
+    An image without any of the labels takes no part.
+    """
+
+    names: tuple[Name, ...] = Field(..., min_length=1, description="Findings, in the order of the label vector.")
+    uncertain: Literal["positive", "negative", "ignore"] = Field(
+        "positive", description="What an uncertain finding counts as (D21: positive); ignore = neither, in losses and AUCs."
+    )
+    minimum: int = Field(0, ge=0, description="Classes of no more images leave (D21: chest 256, head CT 110).")
+    undersample: dict[str, int] = Field(
+        default_factory=dict,
+        description="At most so many images of a class, drawn at random; D21: 107,365 of `no_finding`. A class is its labels joined by +.",
+    )
+    seed: int = Field(1, ge=0, description="Seed of what is drawn.")
+
+
 class Cohort(Section):
     """One set of real or outside images, from raw files to a clean cohort with a store."""
 
+    kind: Kind = Field(
+        "mammography",
+        description="What the images show. It decides which phantoms stand in, whether breasts and foreign bodies are looked for, and other defaults "
+        "(DEFAULTS_OF_KIND in config.py): exclusion rules, base shape, windows.",
+    )
     source: Source = Field(default_factory=Source)
     phantoms: Phantoms = Field(default_factory=Phantoms)
     exclude: Exclude = Field(default_factory=Exclude)
     split: Split = Field(default_factory=Split)
     pixels: Pixels = Field(default_factory=Pixels)
+    labels: Labels | None = Field(None, description="Labels to learn; null = none.")
     parts: int = Field(1, ge=1, le=256, description="Scatter parts in which images are decoded (aim at minutes of work a part).")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_kind(cls, raw: Any) -> Any:
+        defaults = DEFAULTS_OF_KIND.get(raw.get("kind", ""), {}) if isinstance(raw, Mapping) else {}
+        given = {key: raw.get(key) or {} for key in defaults}
+        return {**raw, **{key: {**values, **given[key]} for key, values in defaults.items() if isinstance(given[key], Mapping)}} if defaults else raw
 
 
 class Stage(Section):
-    """One resolution stage of the progressive GAN; stage k has shape base x 2^k."""
+    """One stage of training; each doubles the shape of the one before. Networks that do not grow have one stage."""
 
-    channels: int = Field(..., ge=1, description="Feature maps at this resolution (PG: min(8192 / 2^(k+1), 512)).")
+    channels: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        ...,
+        description="Feature maps at this resolution (PG: min(8192 / 2^(k+1), 512)). In the first stage also a list, from the base upwards: training "
+        "then starts at the resolution of the last one.",
+    )
     fade_kimg: float = Field(600, ge=0, description="Thousands of real images shown while the new layers fade in (PG: 600; stage 0 has none).")
     stable_kimg: float = Field(600, gt=0, description="Thousands of real images shown with the new layers fully in (PG: 600).")
     batch: int = Field(..., ge=1, description="Images a step (PG, 1 GPU: 128 128 128 64 32 16 8 4 4 by stage).")
     learning_rate: float = Field(0.001, gt=0, description="Adam's step size for both networks (PG: 0.001, 0.0015 at the top).")
+    learning_rate_discriminator: float | None = Field(
+        None, gt=0, description="That of the discriminator where it is another one (D21's BigGAN: 0.04)."
+    )
     gpu: int = Field(
         1,
         ge=1,
         le=16,
         exclude=True,
         description="GPUs of one machine that train the stage together, each with its share of the batch (a resource: changing it reruns nothing). "
-        "The batch must be a multiple of gpu x minibatch_std_group. Stages of less than 32 pixels a side use one.",
+        "The batch must be a multiple of gpu x minibatch_std_group. The three lowest resolutions use one.",
     )
 
 
 class Loss(Section):
     """The adversarial loss."""
 
-    kind: Literal["wgan_gp", "relativistic"] = Field(
+    kind: Literal["wgan_gp", "relativistic", "hinge"] = Field(
         "wgan_gp",
-        description="wgan_gp: Gulrajani et al. 2017 with PG's drift term (K21); relativistic: pairing loss with R1 and R2 penalties (Huang et al. 2024).",
+        description="wgan_gp: Gulrajani et al. 2017 with PG's drift term (K21, D21); relativistic: pairing loss with R1 and R2 penalties (Huang et al. 2024); "
+        "hinge: Miyato et al. 2018 (D21's BigGAN).",
     )
     gradient_penalty: float = Field(10.0, ge=0, description="Weight of WGAN-GP's penalty (PG: 10).")
     drift: float = Field(0.001, ge=0, description="Weight of D(real)^2 (PG: 0.001).")
     gamma: float = Field(1.0, ge=0, description="Weight of R1 and R2, each times gamma / 2 (relativistic only).")
+    orthogonal: float = Field(0.0, ge=0, description="Weight of the orthogonal regularisation of all weights (D21's BigGAN: 0.0001).")
 
 
-class Generator(Section):
-    """A generator and how it is trained."""
+class Stopping(Section):
+    """When the last stage ends: its images are a minimum; from then on the Frechet distance decides (D21, Methods), and the best network is kept."""
 
-    cohort: Name = Field(..., description="Cohort whose training split it learns from.")
-    family: Literal["progan"] = Field("progan", description="Network family.")
-    split: Literal["train", "all"] = Field("train", description="Images it learns from: the training split, or every image kept.")
+    every_kimg: float = Field(400, gt=0, description="Thousands of images between evaluations, the first of them after the stage's own images.")
+    patience: int = Field(2, ge=1, description="Evaluations without a new minimum after which training ends.")
+    maximum_kimg: float = Field(
+        ..., gt=0, description="Thousands of images of all stages at which it ends in any case (D21: 12,000 at 32, 14,000 at 64, 16,000 above)."
+    )
+    images: int = Field(10000, ge=2, description="Real and as many generated images an evaluation.")
+
+
+class Recipe(Section):
+    """Networks and how they are trained."""
+
+    family: Literal["progan", "cpdgan", "biggan"] = Field(
+        "progan", description="Network family: progressive GAN (K21; with labels D21's prog-GAN), or D21's cpD-GAN or BigGAN, which do not grow."
+    )
+    labels: bool = Field(False, description="Condition on the cohort's labels. cpD-GAN and BigGAN must.")
     latent: int = Field(512, ge=1, description="Latent dimension (PG: 512).")
-    stages: tuple[Stage, ...] = Field(..., min_length=1, description="Resolution stages from base upwards.")
+    stages: tuple[Stage, ...] = Field(..., min_length=1, description="Stages from the lowest resolution upwards.")
     loss: Loss = Field(default_factory=Loss)
+    critic_steps: int = Field(1, ge=1, description="Steps of the discriminator a step of the generator (D21's BigGAN: 2).")
+    stopping: Stopping | None = Field(None, description="Stop by the Frechet distance; null = after the last stage's images.")
     adam_beta1: float = Field(0.0, ge=0, lt=1, description="Adam's beta 1 (PG: 0).")
     adam_beta2: float = Field(0.99, ge=0, lt=1, description="Adam's beta 2 (PG: 0.99).")
     adam_epsilon: float = Field(1e-8, gt=0, description="Adam's epsilon (PG: 1e-8).")
@@ -191,10 +276,52 @@ class Generator(Section):
     minibatch_std_group: int = Field(4, ge=1, description="Group size of the minibatch standard deviation (PG: 4); the batch must be a multiple.")
     mirror: bool = Field(False, description="Mirror real images at random (off for mammograms: laterality).")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 autocast applies on CUDA only.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto = CUDA where there is one, with a line in the log that says which.")
-    seed: int = Field(1, ge=0, description="Seed of weights, latents and data order.")
+    device: Device = Field("auto", description="auto = CUDA where there is one, with a line in the log that says which.")
     threads: int = Field(2, ge=1, description="CPU threads of training (a resource: changing it reruns nothing; small networks are fastest with 1).")
     save_minutes: float = Field(5.0, gt=0, description="Minutes between saves of the training state (a resource: changing it reruns nothing).")
+
+    @model_validator(mode="after")
+    def _fits_family(self) -> Recipe:
+        if any(isinstance(stage.channels, tuple) for stage in self.stages[1:]):
+            raise ValueError("only the first stage's `channels` may be a list")
+        if self.family != "progan" and len(self.stages) > 1:
+            raise ValueError(f"{self.family} does not grow: give it one stage, whose `channels` is a list from the base upwards")
+        if self.family != "progan" and not self.labels:
+            raise ValueError(f"{self.family} needs labels: set `labels: true`")
+        if (self.family == "biggan") != (self.loss.kind == "hinge"):
+            raise ValueError("biggan goes with loss.kind `hinge`, and no other family does")
+        for number, stage in enumerate(self.stages):
+            group = min(self.minibatch_std_group, stage.batch)
+            if stage.batch % group:
+                raise ValueError(f"stages.{number}.batch is not a multiple of minibatch_std_group")
+            ranks = self.ranks(number)
+            if ranks > 1 and stage.batch % (ranks * self.minibatch_std_group):
+                raise ValueError(
+                    f"stages.{number}: {ranks} GPUs cannot share a batch of {stage.batch} in whole groups of {group} "
+                    f"(minibatch_std_group); make the batch a multiple of {ranks * self.minibatch_std_group}, or gpu smaller"
+                )
+        return self
+
+    def channels(self, stage: int) -> list[int]:
+        """Feature maps of a stage's networks, from the base upwards."""
+        first, *others = (settings.channels for settings in self.stages[: stage + 1])
+        return [*(first if isinstance(first, tuple) else (first,)), *others]  # type: ignore[list-item]  # checked: only the first is a list
+
+    def level(self, stage: int) -> int:
+        """Level of detail at which a stage is trained."""
+        return len(self.channels(stage)) - 1
+
+    def ranks(self, stage: int) -> int:
+        """Number of processes, each with a GPU of its own, that train a stage: where images are small, one, as talking would take longer than working."""
+        return self.stages[stage].gpu if self.level(stage) >= 3 else 1
+
+
+class Generator(Recipe):
+    """A generator and how it is trained."""
+
+    cohort: Name = Field(..., description="Cohort whose training split it learns from.")
+    split: Literal["train", "all"] = Field("train", description="Images it learns from: the training split, or every image kept.")
+    seed: int = Field(1, ge=0, description="Seed of weights, latents and data order.")
 
 
 class Synthetic(Section):
@@ -203,13 +330,17 @@ class Synthetic(Section):
     real: Name = Field(..., description="Cohort that it is compared with.")
     generator: Name | None = Field(None, description="Generator to sample from; null where `cohort` is given.")
     cohort: Name | None = Field(None, description="Cohort made from synthetic images that come from elsewhere (a folder or DICOM tree).")
-    images: int = Field(1000, ge=1, description="Images to sample (K21: samples of 1,000).")
+    images: int | None = Field(
+        1000,
+        ge=1,
+        description="Images to sample (K21: samples of 1,000); null = as many as the real images with labels (D21). With labels, theirs are those of the real images.",
+    )
     parts: int = Field(1, ge=1, le=256, description="Scatter parts in which they are sampled.")
     network: Literal["averaged", "last"] = Field(
         "averaged", description="Generator that is sampled: the average over training (PG), smoother but less varied, or the last one."
     )
     batch: int = Field(16, ge=1, description="Images a forward pass.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="As for training.")
+    device: Device = Field("auto", description="As for training.")
     seed: int = Field(1, ge=0, description="Seed of the latents.")
 
     @model_validator(mode="after")
@@ -275,6 +406,110 @@ class Measures(Section):
     coverage: Coverage = Field(default_factory=Coverage)
 
 
+class Classifier(Section):
+    """The DenseNet that learns from real or from synthetic images (D21, Methods, and its public code)."""
+
+    weights: str | None = Field(
+        None, min_length=1, description="Safetensors file of ImageNet weights (torchvision's names); null = random, and results say so."
+    )
+    size: int = Field(224, ge=32, description="Side to which images are resized.")
+    init_features: int = Field(64, ge=1, description="Feature maps of the first convolution (DenseNet-121: 64).")
+    growth_rate: int = Field(32, ge=1, description="Feature maps that each layer adds (DenseNet-121: 32).")
+    block_config: tuple[int, ...] = Field((6, 12, 24, 16), min_length=1, description="Layers a block (DenseNet-121: 6 12 24 16).")
+    mirror: bool = Field(True, description="Flip half of the training images left to right, as D21's code does.")
+    images: int = Field(5000, ge=1, description="Images an epoch, at most.")
+    batch: int = Field(48, ge=1, description="Images a step.")
+    learning_rate: float = Field(1e-4, gt=0, description="Adam's step size, cut tenfold after `patience` epochs without a better validation AUC.")
+    patience: int = Field(2, ge=1, description="Epochs without a better validation AUC after which the step size is cut.")
+    stop: int = Field(3, ge=1, description="Epochs without a better validation AUC after which training ends.")
+    epochs: int = Field(100, ge=1, description="Epochs, at most.")
+    device: Device = Field("auto", description="As for training.")
+    threads: int = Field(2, ge=1, description="CPU threads (a resource: changing it reruns nothing).")
+
+
+class Inception(Section):
+    """The network of the FID."""
+
+    path: str = Field(
+        ..., min_length=1, description="TorchScript file that gives [n, 2048] features of uint8 [n, 3, H, W] with `return_features=True`."
+    )
+    sha256: str = Field(..., pattern="^[0-9a-f]{64}$", description="Its SHA-256: another file is refused.")
+
+
+class Utility(Section):
+    """What synthetic images are worth to a classifier (D21)."""
+
+    classifier: Classifier = Field(default_factory=Classifier)
+    seed: int = Field(1, ge=0, description="Seed of the classifiers; D21's take the seed of their repetition.")
+    flip: bool = Field(False, description="An AUC below .5 becomes 1 - AUC, as in D21's code (not in the paper).")
+    inception: Inception | None = Field(
+        None, description="Network of the FID; null = Frechet distances of the real-trained classifier's features, which are never called FID."
+    )
+    frechet_images: int = Field(10000, ge=2, description="Images a side of a Frechet distance, at most (D21: 10,000).")
+    queries: int = Field(100, ge=1, description="Synthetic images whose nearest real neighbours are looked for (D21: 100).")
+    patch: Literal[2, 4] = Field(2, description="Side of the patches of an importance map (D21: 2; its code: 4).")
+    normalise: bool = Field(True, description="Divide importance maps by their sum (D21; its code does not).")
+
+
+class Setting(Section):
+    """One row of D21's Table 1: how many classes, images and pixels."""
+
+    dimension: Literal["classes", "samples", "resolution"] = Field(..., description="What varies among the settings that it is shown with.")
+    resolution: int = Field(32, ge=4, description="Side of the images.")
+    classes: int | None = Field(None, ge=2, description="The so many most frequent classes; null = all.")
+    samples: int | None = Field(None, ge=1, description="Training images a class, nested in those of larger settings; null = all.")
+    validation: int = Field(..., ge=1, description="Validation images a class; of all classes where `samples` is null.")
+    test: int = Field(..., ge=1, description="Test images a class; of all classes where `samples` is null.")
+    seeds: int = Field(
+        4, ge=1, description="Repetitions: generators, samples and classifiers with the seeds 1, 2, ... (D21: at least 4; 10 and 20 where it tests)."
+    )
+    parts: int = Field(1, ge=1, le=256, description="Scatter parts in which synthetic images are sampled.")
+
+
+class Benchmark(Section):
+    """One cohort of D21 and the settings that are made of it."""
+
+    cohort: Name = Field(..., description="Cohort with labels.")
+    settings: dict[Name, Setting] = Field(..., min_length=1, description="Settings by name; null removes one.")
+    pictured: Name | None = Field(None, description="Setting whose images Figures 4 to 7 show; null = the first.")
+    seed: int = Field(1, ge=0, description="Seed of the choice of images.")
+
+
+class Dumont2021(Section):
+    """Tables and figures of D21."""
+
+    status: Literal["demo", "study"] = Field("demo", description="As for K21.")
+    tolerance: float = Field(0.05, gt=0, description="As for K21.")
+    generators: dict[Name, dict[int, Recipe]] = Field(
+        ...,
+        min_length=1,
+        description="By name, then by resolution: which generators are trained in a setting follows from its resolution. null removes a name.",
+    )
+    benchmarks: dict[Name, Benchmark] = Field(
+        ..., min_length=1, description="By name, in the order of the panels (D21: chest, brain); null removes one."
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One generator of D21: a setting, a recipe and a seed. Its generator and its synthetic set share one name."""
+
+    benchmark: str
+    setting: str
+    generator: str
+    seed: int
+
+    @property
+    def images(self) -> str:
+        """Name of the real image set."""
+        return f"dumont2021/{self.benchmark}/{self.setting}"
+
+    @property
+    def name(self) -> str:
+        """Name of generator and synthetic set."""
+        return f"{self.images}/{self.generator}/seed_{self.seed}"
+
+
 class Korkinof2021(Section):
     """Tables and figures of K21."""
 
@@ -293,7 +528,9 @@ class Config(Section):
     generators: dict[Name, Generator] = Field(default_factory=dict, description="Generators by name; null removes one.")
     synthetic: dict[Name, Synthetic] = Field(default_factory=dict, description="Synthetic image sets by name; null removes one.")
     measures: Measures = Field(default_factory=Measures)
+    utility: Utility = Field(default_factory=Utility)
     korkinof2021: Korkinof2021 | None = Field(None, description="K21's tables and figures; null = none.")
+    dumont2021: Dumont2021 | None = Field(None, description="D21's tables and figures; null = none.")
 
     @model_validator(mode="after")
     def _references(self) -> Config:
@@ -303,24 +540,24 @@ class Config(Section):
 
         for name, generator in self.generators.items():
             known(generator.cohort, self.cohorts, f"generators.{name}.cohort")
-            levels = self.cohorts[generator.cohort].pixels.levels
-            if len(generator.stages) > levels:
-                raise ValueError(f"generators.{name} has {len(generator.stages)} stages, but its cohort's store has {levels} levels")
-            for stage, settings in enumerate(generator.stages):
-                if settings.batch % min(generator.minibatch_std_group, settings.batch):
-                    raise ValueError(f"generators.{name}.stages.{stage}.batch is not a multiple of minibatch_std_group")
-                ranks, group = self.ranks(name, stage), generator.minibatch_std_group
-                if ranks > 1 and settings.batch % (ranks * group):
-                    raise ValueError(
-                        f"generators.{name}.stages.{stage}: {ranks} GPUs cannot share a batch of {settings.batch} in whole groups of {group} "
-                        f"(minibatch_std_group); make the batch a multiple of {ranks * group}, or gpu smaller"
-                    )
+            cohort = self.cohorts[generator.cohort]
+            top = generator.level(len(generator.stages) - 1)
+            if top >= cohort.pixels.levels:
+                raise ValueError(
+                    f"generators.{name} reaches level {top}, but its cohort's store has {cohort.pixels.levels} levels (0 to {cohort.pixels.levels - 1})"
+                )
+            if cohort.labels is None and (generator.labels or (generator.stopping and not self.utility.inception)):
+                raise ValueError(f"generators.{name} needs labels, but cohorts.{generator.cohort}.labels is missing: name them there")
         for name, synthetic in self.synthetic.items():
             if name in self.cohorts:
                 raise ValueError(f"synthetic.{name} has the name of a cohort; their stores would share a folder")
             known(synthetic.real, self.cohorts, f"synthetic.{name}.real")
             if synthetic.generator is not None:
                 known(synthetic.generator, self.generators, f"synthetic.{name}.generator")
+                if self.generators[synthetic.generator].labels and synthetic.real != self.generators[synthetic.generator].cohort:
+                    raise ValueError(f"synthetic.{name} takes its labels from `{synthetic.real}`, but its generator learnt those of another cohort")
+                if synthetic.images is None and not self.generators[synthetic.generator].labels:
+                    raise ValueError(f"synthetic.{name}.images is null, but its generator has no labels: write how many images you want")
             if synthetic.cohort is not None:
                 known(synthetic.cohort, self.cohorts, f"synthetic.{name}.cohort")
             origin = synthetic.cohort or self.generators[synthetic.generator or ""].cohort
@@ -328,34 +565,76 @@ class Config(Section):
                 raise ValueError(f"synthetic.{name} and its real cohort differ in pixels.base; give both the same base shape")
         if self.korkinof2021 is not None:
             known(self.korkinof2021.synthetic, self.synthetic, "korkinof2021.synthetic")
+        for name, benchmark in (self.dumont2021.benchmarks if self.dumont2021 else {}).items():
+            where = f"dumont2021.benchmarks.{name}"
+            known(benchmark.cohort, self.cohorts, f"{where}.cohort")
+            cohort = self.cohorts[benchmark.cohort]
+            if cohort.labels is None:
+                raise ValueError(f"{where} needs labels, but cohorts.{benchmark.cohort}.labels is missing: name them there")
+            for title, setting in benchmark.settings.items():
+                shapes = [cohort.pixels.base[0] << level for level in range(cohort.pixels.levels)]
+                if setting.resolution not in shapes:
+                    raise ValueError(f"{where}.settings.{title}.resolution: the cohort's store has {', '.join(map(str, shapes))} rows")
+                for model, recipe in self.recipes(setting).items():
+                    rows = cohort.pixels.base[0] << recipe.level(len(recipe.stages) - 1)
+                    if rows != setting.resolution or not recipe.labels:
+                        fault = "has no labels: set `labels: true`" if rows == setting.resolution else f"reaches {rows} rows"
+                        raise ValueError(f"dumont2021.generators.{model}.{setting.resolution} {fault}")
         return self
 
-    def ranks(self, generator: str, stage: int) -> int:
-        """Number of processes, each with a GPU of its own, that train a stage: where images are small, one, as talking would take longer than working."""
-        settings = self.generators[generator]
-        return settings.stages[stage].gpu if min(self.cohorts[settings.cohort].pixels.base) << stage >= 32 else 1
+    def recipes(self, setting: Setting) -> dict[str, Recipe]:
+        """D21's generators of a setting."""
+        generators = self.dumont2021.generators if self.dumont2021 else {}
+        return {name: recipes[setting.resolution] for name, recipes in generators.items() if setting.resolution in recipes}
+
+    def runs(self) -> list[Run]:
+        """All runs of D21."""
+        benchmarks = self.dumont2021.benchmarks if self.dumont2021 else {}
+        return [
+            Run(name, title, model, seed)
+            for name, benchmark in benchmarks.items()
+            for title, setting in benchmark.settings.items()
+            for model in self.recipes(setting)
+            for seed in range(1, setting.seeds + 1)
+        ]
 
     def level(self, synthetic: str) -> int:
         """Level of detail at which a synthetic set is compared: the highest that both sides have."""
         settings = self.synthetic[synthetic]
         real = self.cohorts[settings.real].pixels.levels
-        own = self.cohorts[settings.cohort].pixels.levels if settings.cohort else len(self.generators[settings.generator or ""].stages)
+        if settings.cohort:
+            own = self.cohorts[settings.cohort].pixels.levels
+        else:
+            generator = self.generators[settings.generator or ""]
+            own = generator.level(len(generator.stages) - 1) + 1
         return min(real, own) - 1
 
 
 def load(raw: Mapping[str, Any]) -> Config:
-    """Validate a raw config. A cohort, generator or synthetic set that is null is left out: overlays can only add keys, so this is how one removes them.
+    """Validate a raw config. A cohort, generator, synthetic set, benchmark or setting that is null is left out: overlays can only add keys, so this is how one
+    removes them.
 
     Raises:
         LookalikeError: one sentence a mistake: the key, what is wrong with it, and what to write instead.
     """
-    named = ("cohorts", "generators", "synthetic")
-    kept = {key: {name: item for name, item in raw[key].items() if item is not None} for key in named if isinstance(raw.get(key), Mapping)}
     try:
-        return Config.model_validate({**raw, **kept})
+        return Config.model_validate(_without_null(raw))
     except ValidationError as error:
         sentences = [_explain(item) for item in error.errors()]
         raise LookalikeError("The config has a mistake: " + "; ".join(sentences), "config", "All keys are described in config/README.md.") from None
+
+
+NAMED = {"cohorts", "generators", "synthetic", "benchmarks", "settings"}
+"""Sections whose keys are names."""
+
+
+def _without_null(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_null({name: item for name, item in value.items() if item is not None or key not in NAMED})
+        if isinstance(value, Mapping)
+        else value
+        for key, value in raw.items()
+    }
 
 
 def _explain(item: Mapping[str, Any]) -> str:
