@@ -11,7 +11,9 @@ include: "workflow/rules/cohort.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/utility.smk"
 include: "workflow/rules/korkinof2021.smk"
+include: "workflow/rules/dumont2021.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -20,9 +22,10 @@ report: "workflow/report/workflow.rst"
 
 wildcard_constraints:
     cohort=names(CONFIG.cohorts),
-    generator=names(CONFIG.generators),
-    synthetic=names(CONFIG.synthetic),
-    images=names({**CONFIG.cohorts, **CONFIG.synthetic}),
+    generator=f"{names(CONFIG.generators)}|{RUN}",
+    synthetic=f"{names(CONFIG.synthetic)}|{RUN}",
+    images=f"{names({**CONFIG.cohorts, **CONFIG.synthetic})}|{SETTING}|{RUN}",
+    seed=r"\d+",
     stage=r"\d+",
     level=r"\d+",
     part=r"\d{3}",

@@ -1,4 +1,4 @@
-"""Every printed value of K21 beside ours."""
+"""Every printed value of the papers beside ours."""
 
 from pathlib import Path
 
@@ -7,17 +7,33 @@ import pandas as pd
 from _job import job, origin
 from lookalike.files import atomic
 from lookalike.published import compare, load
+from lookalike.utility.benchmark import pool_measures, study_measures
 
 with job(snakemake) as task:
-    settings = task["korkinof2021"]
-    comparison = compare(
-        load(Path(snakemake.input.published)),
-        pd.concat([pd.read_csv(path) for path in snakemake.input.tables], ignore_index=True),
-        # Phantoms are a demo, whatever the config says.
-        status="demo" if task["simulated"] else settings["status"],
-        tolerance=settings["tolerance"],
-        synthetic=settings["synthetic"],
-        definitions={measure: task[measure] for measure in ("pair_mi", "coverage")},
-    )
+    inputs = dict(snakemake.input.items())
+    simulated = {"korkinof2021": task["simulated"], "dumont2021": task["simulated_dumont2021"]}
+    comparisons, origins = [], {}
+    for published in map(load, map(Path, inputs["published"])):
+        settings = task[published.section]
+        if published.section == "korkinof2021":
+            ours = pd.concat([pd.read_csv(path) for path in inputs["tables"]], ignore_index=True)
+        else:
+            runs = pd.read_csv(inputs["runs"])
+            study = study_measures(pd.read_csv(inputs["settings"]), runs, draws=task["bootstrap"], seed=task["seed"])
+            names = [name for name in runs["benchmark"].unique() if f"labelled_{name}" in inputs]
+            labelled = {name: pd.read_parquet(inputs[f"labelled_{name}"], columns=["patient", "split"]) for name in names}
+            ours = pd.concat([study, pool_measures(labelled)], ignore_index=True)
+        comparison = compare(
+            published,
+            ours,
+            # Phantoms are a demo, whatever the config says.
+            status="demo" if simulated[published.section] else settings["status"],
+            tolerance=settings["tolerance"],
+            synthetic=settings.get("synthetic", ""),
+            definitions={measure: task[measure] for measure in ("pair_mi", "coverage")},
+        )
+        comparisons.append(comparison)
+        origins[published.paper] = origin(simulated[published.section])
+    data = next(iter(origins.values())) if len(set(origins.values())) == 1 else "; ".join(f"{paper}: {text}" for paper, text in origins.items())
     with atomic(snakemake.output.comparison) as path:
-        path.write_text(f"# {origin(task['simulated'])}\n" + comparison.to_csv(index=False))
+        path.write_text(f"# {data}\n" + pd.concat(comparisons, ignore_index=True).to_csv(index=False))

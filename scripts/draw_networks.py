@@ -4,7 +4,7 @@ from pathlib import Path
 
 from _job import job, label
 from lookalike.figures import networks
-from lookalike.generators.progan import describe
+from lookalike.generators.families import describe
 from lookalike.training.state import load_networks
 
 with job(snakemake) as task:

@@ -8,7 +8,8 @@ import pandas as pd
 from _job import job, label
 from lookalike.figures import samples
 from lookalike.pixels.store import ImageStore
-from lookalike.sampling import sample
+from lookalike.sampling import example_labels, sample
+from lookalike.training.state import read_weights
 
 SHOWN = 6
 
@@ -17,20 +18,19 @@ with job(snakemake) as task:
     table = table.sample(min(SHOWN, len(table)), random_state=task["seed"]).reset_index(drop=True)
     store = ImageStore(table, [Path(path) for path in snakemake.input.store])
     synthetic, real = [], []
-    for stage, weights in enumerate(snakemake.input.weights):
-        images = np.concatenate(
-            list(
-                sample(
-                    Path(weights),
-                    indices=range(len(table)),
-                    seed=task["seed"],
-                    batch=SHOWN,
-                    device="cpu",
-                    threads=snakemake.threads,
-                    network=task["network"],
-                )
-            )
+    for stage, path in enumerate(snakemake.input.weights):
+        weights = Path(path)
+        batches = sample(
+            weights,
+            indices=range(len(table)),
+            seed=task["seed"],
+            batch=SHOWN,
+            device="cpu",
+            threads=snakemake.threads,
+            network=task["network"],
+            labels=example_labels(weights, len(table)),
         )
+        images = np.concatenate(list(batches))
         synthetic.append((stage, images.shape[1:], images))
-        real.append((stage, images.shape[1:], store.level(stage)[:] / (2**store.bits - 1)))
+        real.append((stage, images.shape[1:], store.level(read_weights(weights)[1]["level"])[:] / (2**store.bits - 1)))
     samples.draw(synthetic, real, Path(snakemake.output.png).with_suffix(""), label=label(task["simulated"]))

@@ -7,13 +7,16 @@ import pandas as pd
 
 from _job import job, label
 from lookalike.figures import samples, training_curves
-from lookalike.sampling import sample
+from lookalike.sampling import example_labels, sample
+
+SHOWN = 32
 
 with job(snakemake) as task:
     note = label(task["simulated"])
     statistics = pd.read_json(snakemake.input.statistics, lines=True)
     training_curves.draw(statistics, Path(snakemake.output.curves).with_suffix(""), label=note)
-    images = np.concatenate(
-        list(sample(Path(snakemake.input.weights), indices=range(32), seed=task["seed"], batch=8, device="cpu", threads=snakemake.threads))
-    )
+    weights = Path(snakemake.input.weights)
+    labels = example_labels(weights, SHOWN)
+    batches = sample(weights, indices=range(SHOWN), seed=task["seed"], batch=8, device="cpu", threads=snakemake.threads, labels=labels)
+    images = np.concatenate(list(batches))
     samples.draw_grid(images, Path(snakemake.output.grid).with_suffix(""), label=note)

@@ -18,6 +18,7 @@ with job(snakemake) as task:
         root=Path(snakemake.input.get("tree", task["root"])),
         part=part,
         pixels=Pixels.model_validate(task["pixels"]),
+        kind=task["kind"],
         output=Path(snakemake.output.store),
         processes=snakemake.threads,
     )

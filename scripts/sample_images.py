@@ -5,17 +5,36 @@ from pathlib import Path
 import pandas as pd
 
 from _job import job
+from lookalike.cohort.labels import label_matrix, synthetic_table
+from lookalike.errors import LookalikeError
 from lookalike.files import atomic
-from lookalike.pixels.store import write_part
+from lookalike.pixels.store import level_shape, write_part
 from lookalike.sampling import sample
 from lookalike.training.state import read_weights
 
 with job(snakemake) as task:
-    part, name = int(snakemake.wildcards.part), snakemake.wildcards.synthetic
-    first, last = (task["images"] * edge // task["parts"] for edge in (part, part + 1))
+    part, name = int(snakemake.wildcards.part), snakemake.wildcards.synthetic.replace("/", "-")
     weights = Path(snakemake.input.weights)
     about = read_weights(weights)[1]
-    base, levels = tuple(about["base"]), about["stage"] + 1
+    if tables := snakemake.input.get("labels"):
+        real = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
+        table = synthetic_table(real, name=name, images=task["images"], seed=task["seed"])
+        names, labels = label_matrix(table)
+        if names != about["labels"]:
+            raise LookalikeError(
+                f"The generator learnt the labels {', '.join(about['labels'])}, but the real images have {', '.join(names)}",
+                str(weights),
+                "Run the training again.",
+            )
+    else:
+        images = [f"{name}-{index:07d}" for index in range(task["images"])]
+        table = pd.DataFrame(
+            {"image": images, "patient": images, "study": "", "view": "", "laterality": "", "label": "", "density": "", "findings": "",
+             "manufacturer": "lookalike", "age": float("nan"), "rows": 0, "columns": 0, "part": 0, "row": 0,
+             "split": ""}
+        )  # fmt: skip
+        labels = None
+    first, last = (len(table) * edge // task["parts"] for edge in (part, part + 1))
     batches = sample(
         weights,
         indices=range(first, last),
@@ -24,20 +43,17 @@ with job(snakemake) as task:
         device=task["device"],
         threads=snakemake.threads,
         network=task["network"],
+        labels=None if labels is None else labels[first:last],
     )
     write_part(
         Path(snakemake.output.store),
         (image for batch in batches for image in batch),
         n=last - first,
-        base=base,
-        levels=levels,
+        base=tuple(about["base"]),
+        levels=about["level"] + 1,
         bits=task["bits"],
     )
-    images = [f"{name}-{index:07d}" for index in range(first, last)]
-    height, width = (side * 2 ** (levels - 1) for side in base)
-    table = pd.DataFrame(
-        {"image": images, "patient": images, "study": "", "view": "", "laterality": "", "label": "", "density": "", "manufacturer": "lookalike",
-         "age": float("nan"), "rows": height, "columns": width, "part": part, "row": range(last - first), "split": ""}
-    )  # fmt: skip
+    height, width = level_shape(tuple(about["base"]), about["level"])
+    table = table[first:last].assign(rows=height, columns=width, part=part, row=range(last - first))
     with atomic(snakemake.output.table) as path:
         table.to_parquet(path, index=False)

@@ -6,17 +6,46 @@ from pathlib import Path
 import pandas as pd
 
 from _job import job, label
-from lookalike.index_page import Item, write_index
+from lookalike.index_page import Item, Paper, write_index
 from lookalike.published import NUMBERS, load
+from lookalike.tables import auc_gap
+from lookalike.utility.benchmark import COLUMNS, study_measures
 
 
 def audit_items(files: list[str], synthetic: str, *, paper: bool) -> list[Item]:
     """Tables and figures of a synthetic set; `paper`: it is the one that is held against the printed values."""
     items: list[Item] = []
     for path in map(Path, files):
-        item: Item = {"id": path.stem, "section": "paper" if paper and path.stem != "spectrum" else "other", "files": [str(path)]}
+        item: Item = {"id": path.stem, "section": "korkinof2021" if paper and path.stem != "spectrum" else "other", "files": [str(path)]}
         item["table" if path.suffix == ".html" else "picture"] = path
         items.append(item if paper else {**item, "id": f"{synthetic}_{path.stem}", "title": f"Set {synthetic}: {path.stem}"})
+    return items
+
+
+def gap_item(synthetic: str, gap: str, copying: str) -> Item:
+    """What a classifier loses by learning from a synthetic set, and whether the set copies."""
+    verdict = pd.read_csv(copying)["verdict"].iloc[0]
+    return {
+        "id": f"{synthetic}_gap",
+        "section": "other",
+        "title": f"Set {synthetic}: what a classifier loses by learning from it",
+        "caption": f"AUC of a classifier that learnt from real and of one that learnt from synthetic images, both on real test images. Copying: {verdict}.",
+        "table": auc_gap(pd.read_csv(gap)),
+        "files": [gap, copying],
+    }
+
+
+def study_items(files: list[str], runs: pd.DataFrame) -> list[Item]:
+    """D21's tables and figures; the table of gaps says, too, whether generators copy."""
+    items: list[Item] = []
+    for path in map(Path, files):
+        item: Item = {"id": f"dumont2021_{path.stem}", "section": "dumont2021", "files": [str(path)]}
+        item["table" if path.suffix == ".html" else "picture"] = path
+        if path.stem == "summary":
+            own = runs.groupby(["benchmark", "generator"], sort=False)["copying"]
+            verdicts = "; ".join(f"{benchmark}, {generator}: {counts(part)}" for (benchmark, generator), part in own)
+            item["caption"] = f"Do generators copy? Runs by verdict on their images: {verdicts}."
+        items.append(item)
     return items
 
 
@@ -77,13 +106,45 @@ def training_facts(statistics: list[str]) -> dict[str, str]:
 
 
 with job(snakemake) as task:
-    synthetic, files = task["korkinof2021"]["synthetic"], dict(snakemake.input.items())
-    items = [item for name in task["synthetic"] for item in audit_items(files[f"audit_{name}"], name, paper=name == synthetic)]
+    files = dict(snakemake.input.items())
+    published = {printed.section: printed for printed in map(load, map(Path, files["published"]))}
+    simulated = {"korkinof2021": task["simulated"], "dumont2021": task["simulated_dumont2021"]}
+    synthetic = task["korkinof2021"]["synthetic"] if task["korkinof2021"] else ""
+    subjects, items, gaps = {}, [], []
+    if task["korkinof2021"]:
+        subjects["korkinof2021"] = f"Synthetic set {synthetic} beside the real cohort {task['real']}"
+    if task["dumont2021"]:
+        settings, runs = pd.read_csv(files["settings"]), pd.read_csv(files["runs"])
+        subjects["dumont2021"] = f"{len(runs):,} generators in {len(settings)} settings of {settings['benchmark'].nunique()} benchmarks"
+        items += study_items(files["dumont2021"], runs)
+        study = study_measures(settings, runs, draws=task["bootstrap"], seed=task["seed"])
+        study = study[study["measure"] == "mean_gap"]
+        gaps.append(study.assign(name=study["first"] + ", " + study["second"]))
+    for name in task["synthetic"]:
+        items += audit_items(files[f"audit_{name}"], name, paper=name == synthetic)
+        if f"gap_{name}" in files:
+            items.append(gap_item(name, files[f"gap_{name}"], files[f"copying_{name}"]))
+            gap = pd.read_csv(files[f"gap_{name}"])
+            mean = gap[gap["label"] == "mean"].rename(columns={"gap": "value", "gap_low": "low", "gap_high": "high"})
+            gaps.append(mean.assign(name=name))
     items += [cohort_item(name) for name in task["cohorts"]]
     items += [item for name, stages in task["stages"].items() for item in stage_items(name, stages)]
+    papers: list[Paper] = [
+        {
+            "published": published[section],
+            "status": "demo" if simulated[section] else task[section]["status"],
+            "label": label(simulated[section]),
+            "subject": subject,
+        }
+        for section, subject in subjects.items()
+    ]
     origins = [Path(f"{path}.provenance.json") for path in snakemake.input]
     records = [{**json.loads(path.read_text()), "file": path.name.removesuffix(".provenance.json")} for path in origins if path.is_file()]
-    facts = cohort_facts(pd.read_parquet(files["cohort"]), pd.read_csv(files[f"exclusions_{task['real']}"], keep_default_na=False))
+    if task["real"]:
+        facts = cohort_facts(pd.read_parquet(files["cohort"]), pd.read_csv(files[f"exclusions_{task['real']}"], keep_default_na=False))
+    else:
+        facts = {}
+    no_measures = pd.DataFrame(columns=list(COLUMNS))
     write_index(
         items,
         pd.read_csv(
@@ -93,12 +154,10 @@ with job(snakemake) as task:
             na_values={name: [""] for name in NUMBERS},
         ),
         {
-            "status": "demo" if task["simulated"] else task["korkinof2021"]["status"],
-            "label": label(task["simulated"]),
-            "synthetic": synthetic,
-            "real": task["real"],
-            "published": load(Path(files["published"])),
-            "measures": pd.concat([pd.read_csv(path) for path in files[f"measures_{synthetic}"]], ignore_index=True),
+            "papers": papers,
+            "title": f"How real are the synthetic images of “{synthetic}”?" if synthetic else "What are synthetic images worth to a classifier?",
+            "measures": pd.concat([pd.read_csv(path) for path in files[f"measures_{synthetic}"]], ignore_index=True) if synthetic else no_measures,
+            "gaps": pd.concat(gaps, ignore_index=True) if gaps else no_measures.assign(name=""),
             "definitions": {"coverage": task["coverage"]},
             "cohort": facts | (detector_facts(files["detector"]) if "detector" in files else {}),
             "training": training_facts(files["statistics"]) if "statistics" in files else {},

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -50,15 +50,20 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Made:
+    """An output file of a finished run."""
+
+    rule: str
+    inputs: frozenset[str]
+
+
 @pytest.fixture(scope="session")
-def graph(finished_run: Path) -> dict[str, set[str]]:
-    """Rule graph as Snakemake draws it: rule -> rules that need it."""
-    dot = snakemake(finished_run, "--rulegraph", "--forceall", "--configfile", TINY).stdout
-    labels = dict(re.findall(r'(\d+)\[label = "(\w+)', dot))
-    edges: dict[str, set[str]] = {}
-    for start, end in re.findall(r"(\d+) -> (\d+)", dot):
-        edges.setdefault(labels[start], set()).add(labels[end])
-    return edges
+def made(finished_run: Path) -> dict[str, Made]:
+    """Every output file, as Snakemake recorded it."""
+    lines = snakemake(finished_run, "--detailed-summary", "--configfile", TINY).stdout.splitlines()
+    rows = [line.split("\t") for line in lines if line.startswith("results/")]
+    return {file: Made(rule, frozenset(inputs.split(","))) for file, _, rule, _, inputs, *_ in rows}
 
 
 @pytest.fixture(scope="session")

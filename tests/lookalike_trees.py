@@ -226,3 +226,107 @@ def cmmd(root: Path) -> None:
         columns=["ID1", "LeftRight", "Age", "number", "abnormality", "classification", "subtype"],
     )
     clinical.to_excel(root / "CMMD_clinicaldata_revision.xlsx", index=False)
+
+
+CHEXPERT_LABELS = (
+    *(
+        "No Finding",
+        "Enlarged Cardiomediastinum",
+        "Cardiomegaly",
+        "Lung Opacity",
+        "Lung Lesion",
+        "Edema",
+        "Consolidation",
+        "Pneumonia",
+        "Atelectasis",
+    ),
+    *("Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices"),
+)
+
+
+def chexpert(root: Path, *, prefix: str = "CheXpert-v1.0-small", underscores: bool = False) -> None:
+    """Two editions' prefixes; a lateral view that comes first and a frontal second; -1, 0 and blank; No Finding; age 0; valid/ with a table of its own."""
+    images: list[tuple[str, str, str, dict[str, str]]] = [
+        ("train/patient00001/study1/view1_frontal.jpg", "68", "AP", {"No Finding": "1.0", "Support Devices": "1.0"}),
+        ("train/patient00002/study1/view1_lateral.jpg", "0", "", {"Cardiomegaly": "1.0", "Edema": "-1.0"}),
+        ("train/patient00002/study1/view2_frontal.jpg", "0", "PA", {"Cardiomegaly": "1.0", "Edema": "-1.0", "Pleural Effusion": "0.0"}),
+        ("train/patient00002/study2/view1_frontal.jpg", "90", "LL", {}),
+        ("valid/patient64541/study1/view1_frontal.jpg", "73", "AP", {name: "0.0" for name in CHEXPERT_LABELS} | {"Pleural Other": "1.0"}),
+    ]
+    labels = [name.replace(" ", "_") for name in CHEXPERT_LABELS] if underscores else CHEXPERT_LABELS
+    lines: dict[str, list[str]] = {}
+    for number, (path, age, projection, marks) in enumerate(images):
+        raster(root / prefix / path, size=(64, 60 + number))
+        view = "Lateral" if "lateral" in path else "Frontal"
+        cells = ",".join(marks.get(name, "") for name in CHEXPERT_LABELS)
+        lines.setdefault(path.split("/")[0], []).append(f"{prefix}/{path},Female,{age},{view},{projection},{cells}")
+    # listed, but not downloaded
+    lines["train"].append(f"{prefix}/train/patient00003/study1/view1_frontal.jpg,Unknown,40,Frontal,AP," + 13 * ",")
+    for name, rows in lines.items():
+        (root / prefix / f"{name}.csv").write_text("\n".join([",".join(["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *labels]), *rows]) + "\n")
+
+
+def nih_cxr14(root: Path) -> None:
+    """The published header, whose brackets hold unquoted commas; an RGBA file; images in numbered folders."""
+    lines = [
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]",
+        "00000001_000.png,Cardiomegaly|Emphysema,0,1,57,M,PA,2682,2749,0.143,0.143",
+        "00000001_001.png,Pleural_Thickening,1,1,058Y,M,AP,2894,2729,0.143,0.143",
+        "00000002_000.png,No Finding,0,2,412,F,PA,2500,2048,0.171,0.171",
+        "00000003_000.png,Hernia,0,3,81,F,PA,2582,2991,0.143,0.143",
+    ]
+    raster(root / "images_001/images/00000001_000.png", size=(64, 64))
+    raster(root / "images_001/images/00000001_001.png", size=(64, 60), mode="RGBA")
+    raster(root / "images_002/images/00000002_000.png", size=(60, 64))
+    (root / "Data_Entry_2017_v2020.csv").write_text("\n".join(lines) + "\n")
+
+
+RSNA_KINDS = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural")
+
+
+def rsna_ich(root: Path) -> None:
+    """Names in place of UIDs; rows that are there twice; short pixels; an image of one value; one that is not square; one without rows."""
+    images = {
+        "ID_000012eaf": ("ID_p1", ["epidural", "subdural"]),
+        "ID_000039fa0": ("ID_p1", []),
+        "ID_6431af929": ("ID_p2", ["subdural"]),
+        "ID_e20bf3f8a": ("ID_p2", []),
+        "ID_00005679d": ("ID_p3", ["intraventricular"]),
+        "ID_00ffffff0": ("ID_p3", None),
+    }
+    lines = ["ID,Label"]
+    for name, (patient, kinds) in images.items():
+        square = {} if name != "ID_00005679d" else {"Columns": 40}
+        tags = {"StudyInstanceUID": f"study of {patient}", "SeriesInstanceUID": "ID_s", "PatientID": patient, "ImageType": None}
+        header = mammogram(name, **(head_ct_tags() | tags | square | {"SOPInstanceUID": name}))
+        path = write(root / "stage_2_train" / f"{name}.dcm", header)
+        data = path.read_bytes()
+        pixels = header.Rows * header.Columns * 2
+        if name == "ID_6431af929":
+            path.write_bytes(data[:-100])
+        elif name == "ID_e20bf3f8a":
+            path.write_bytes(data[:-pixels] + b"\x30\x00" * (pixels // 2))
+        if kinds is not None:
+            rows = [f"{name}_{kind},{int(kind in kinds)}" for kind in RSNA_KINDS] + [f"{name}_any,{int(bool(kinds))}"]
+            lines += rows + (rows if name == "ID_000039fa0" else [])
+    (root / "stage_2_train.csv").write_text("\n".join(lines) + "\n")
+
+
+def head_ct_tags() -> dict[str, Any]:
+    """What a head CT's header has where a mammogram's has something else."""
+    absent = ("PresentationIntentType", "ViewPosition", "ImageLaterality", "ImagerPixelSpacing")
+    return {
+        **dict.fromkeys(absent),
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2",
+        "Modality": "CT",
+        "PixelSpacing": [4.0, 4.0],
+        "Rows": 48,
+        "Columns": 48,
+        "BitsAllocated": 16,
+        "BitsStored": 12,
+        "HighBit": 11,
+        "RescaleIntercept": "-1024",
+        "RescaleSlope": "1",
+        "WindowCenter": ["00040", "00040"],
+        "WindowWidth": ["00080", "00080"],
+    }

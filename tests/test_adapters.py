@@ -12,14 +12,18 @@ import pytest
 
 from lookalike.cohort.adapters import cmmd
 from lookalike.cohort.adapters.table import birads_label, normal_density, read_table
-from lookalike.cohort.exclude import apply_header_rules
+from lookalike.cohort.exclude import apply_header_rules, apply_pixel_rules
 from lookalike.cohort.header import EMPTY, parse_header
 from lookalike.cohort.identity import hash_identity
 from lookalike.cohort.index import build_index
-from lookalike.config import Exclude
+from lookalike.cohort.ledger import cohort_table, public_ledger
+from lookalike.cohort.split import split_patients
+from lookalike.config import Cohort, Exclude
 from lookalike.errors import LookalikeError
+from lookalike.pixels.prepare import prepare_part
 
 KEY = b"a key of sixteen bytes or more"
+CHEST, HEAD = (Cohort.model_validate({"kind": kind, "pixels": {"levels": 3}}) for kind in ("chest_xray", "head_ct"))
 
 
 def index_of(root: Path, adapter: str, table: Path | None = None) -> pd.DataFrame:
@@ -118,6 +122,112 @@ def test_cmmd_at_full_size(real_data: Path) -> None:
     assert found["table_row"].sum() == 2 * len(clinical) and found["age"].notna().all()
 
 
+@pytest.mark.parametrize(("prefix", "underscores"), [("CheXpert-v1.0-small", False), ("CheXpert-v1.0", False), ("CheXpert-v1.0-small", True)])
+def test_chexpert(tmp_path: Path, caplog: pytest.LogCaptureFixture, prefix: str, underscores: bool) -> None:
+    trees.chexpert(tmp_path, prefix=prefix, underscores=underscores)
+    with caplog.at_level(logging.WARNING, logger="lookalike"):
+        index = index_of(tmp_path, "chexpert").set_index("path")
+    assert list(index["view"]) == ["frontal", "lateral", "frontal", "frontal", "frontal"]
+    assert list(index["findings"]) == ["no_finding|support_devices", "cardiomegaly|edema?", "cardiomegaly|edema?", "", "pleural_other"]
+    assert index["age"].fillna(-1).tolist() == [68, -1, -1, 90, 73] and index["study"].nunique() == 4
+    assert is_patient(index, f"{prefix}/train/patient00002/study2/view1_frontal.jpg", "patient00002") and index["patient"].nunique() == 3
+    assert "1 table rows have no file, 0 of 5 files have no table row" in caplog.text
+    # The edition's own folder as root, and a table of somebody else's with absolute paths.
+    table = tmp_path / "theirs.csv"
+    table.write_text((tmp_path / prefix / "train.csv").read_text().replace(f"{prefix}/train", "/data/elsewhere/CheXpert/train"))
+    other = index_of(tmp_path / prefix, "chexpert", table)
+    assert list(other["findings"]) == [*index["findings"][:4], ""] and list(other["table_row"]) == [True] * 4 + [False]
+    rule = apply_header_rules(index.reset_index(), CHEST.exclude)["rule"]
+    assert list(rule) == ["", "view_not_wanted", "", "", ""]
+
+
+def test_chexpert_tables_that_are_not_understood(tmp_path: Path) -> None:
+    trees.chexpert(tmp_path)
+    table = tmp_path / "CheXpert-v1.0-small/train.csv"
+    text = table.read_text()
+    table.write_text(text.replace("-1.0", "-2.0", 1))
+    with pytest.raises(LookalikeError, match=r"The label `-2\.0` is not understood.*line 3"):
+        index_of(tmp_path, "chexpert")
+    table.write_text(text.replace("Pleural Other", "Pleura"))
+    with pytest.raises(LookalikeError, match="lacks the column `pleural_other`"):
+        index_of(tmp_path, "chexpert")
+
+
+def test_nih_cxr14(tmp_path: Path) -> None:
+    trees.nih_cxr14(tmp_path)
+    index = index_of(tmp_path, "nih_cxr14").set_index("path")
+    assert list(index["findings"]) == ["cardiomegaly|emphysema", "pleural_thickening", "no_finding"]
+    assert set(index["view"]) == {"frontal"} and index["age"].fillna(-1).tolist() == [57, 58, -1] and index["study"].nunique() == 3
+    assert is_patient(index, "images_001/images/00000001_001.png", "1") and list(index["photometric"]) == ["MONOCHROME2", "RGBA", "MONOCHROME2"]
+    one_hot = tmp_path / "one_hot.csv"
+    head = (
+        "Image Index,Patient ID,list,Atelectasis,Cardiomegaly,Effusion,Infiltration,Mass,Nodule,Pneumonia,Pneumothorax,Consolidation,Edema,Emphysema"
+    )
+    one_hot.write_text(
+        f"{head},Fibrosis,Pleural_Thickening,Hernia\n00000001_000.png,1,test_list.txt,0,1,0,0,0,0,0,0,0,0,1,0,0,0\n"
+        "00000001_001.png,1,test_list.txt,0,0,0,0,0,0,0,0,0,0,0,0,1,0\n00000002_000.png,2,test_list.txt" + 14 * ",0" + "\n"
+    )
+    other = index_of(tmp_path, "nih_cxr14", one_hot)
+    assert list(other["findings"]) == list(index["findings"]) and set(other["view"]) == {""}
+    assert (apply_header_rules(other, CHEST.exclude)["decision"] == "candidate").all()
+
+
+def test_rsna_ich(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trees.rsna_ich(tmp_path)
+    with caplog.at_level(logging.WARNING, logger="lookalike"):
+        index = build_index(tmp_path, adapter="rsna_ich", table=None, key=KEY, processes=1, maximum_quarantined=0.2).set_index("path")
+    index = index.set_axis(index.index.str[14:-4])
+    assert index["findings"].to_dict() == {
+        "ID_000012eaf": "epidural|subdural",
+        "ID_000039fa0": "no_finding",
+        "ID_00005679d": "intraventricular",
+        "ID_00ffffff0": "",
+        "ID_6431af929": "subdural",
+        "ID_e20bf3f8a": "no_finding",
+    }
+    assert "0 table rows have no file, 1 of 6 files have no table row" in caplog.text
+    assert is_patient(index, "ID_6431af929", "ID_p2") and index["patient"].nunique() == index["study"].nunique() == 3
+    decisions = apply_header_rules(index.reset_index(), HEAD.exclude).set_axis(index.index)
+    assert decisions["rule"].to_dict() == {name: "unreadable" if name == "ID_6431af929" else "" for name in index.index}
+    # The images' folder itself as root, the table beside it.
+    beside = build_index(tmp_path / "stage_2_train", adapter="rsna_ich", table=None, key=KEY, processes=1, maximum_quarantined=0.2)
+    assert list(beside["findings"]) == list(index["findings"])
+    table = tmp_path / "stage_2_train.csv"
+    table.write_text(table.read_text().replace("ID_00005679d_epidural", "ID_00005679d_extradural"))
+    with pytest.raises(LookalikeError, match=r"no subtype at its end.*line 32"):
+        build_index(tmp_path, adapter="rsna_ich", table=None, key=KEY, processes=1, maximum_quarantined=0.2)
+
+
+def test_findings_of_a_users_table(tmp_path: Path) -> None:
+    """Names become snake case; of several rows an image has the findings of all, and what one row is sure of is certain."""
+    for name in ("x.png", "y.png"):
+        trees.raster(tmp_path / name)
+    (tmp_path / "table.csv").write_text("path,findings\nx,Pleural Effusion? | mass\nx,pleural_effusion\nx,Nodule?\ny,\n")
+    assert list(index_of(tmp_path, "images", tmp_path / "table.csv")["findings"]) == ["pleural_effusion|mass|nodule?", ""]
+
+
+@pytest.mark.parametrize(("build", "adapter"), [(trees.chexpert, "chexpert"), (trees.nih_cxr14, "nih_cxr14"), (trees.rsna_ich, "rsna_ich")])
+def test_no_path_patient_or_uid_leaves_the_private_index(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, build: Callable[[Path], None], adapter: str
+) -> None:
+    cohort = HEAD if adapter == "rsna_ich" else CHEST
+    tree = tmp_path / "tree"
+    build(tree)
+    with caplog.at_level(logging.DEBUG):
+        index = build_index(tree, adapter=adapter, table=None, key=KEY, processes=1, maximum_quarantined=1.0)
+        header = apply_header_rules(index, cohort.exclude)
+        waiting = index[header["decision"] == "candidate"]
+        features = prepare_part(waiting, root=tree, part=0, pixels=cohort.pixels, kind=cohort.kind, output=tmp_path / "part-000.zarr", processes=1)
+        decisions = apply_pixel_rules(header, features, cohort.exclude)
+        table = cohort_table(index, decisions, features, split_patients(list(index["patient"]), train=0.5, validation=0.2, seed=1))
+    written = "".join(part.to_csv() for part in (header, features, public_ledger(decisions), table)) + caplog.text
+    stems = {path.stem for path in tree.rglob("*.*")} - {"train", "valid", "Data_Entry_2017_v2020", "stage_2_train", "view1_frontal"}
+    secrets = {*stems, "patient00", "study1", "view1_", "images_00", "ID_p", "ID_s", "study of", "train/"}
+    assert not [secret for secret in secrets if secret.lower() in written.lower()]
+    assert len(stems) > 2 and not [secret for secret in secrets if secret in index.drop(columns=["path", "sop_uid"]).to_csv()]
+    assert len(table) > 1 and set(table["findings"]) == set(index.loc[decisions["decision"] == "kept", "findings"])
+
+
 def test_images_with_several_rows_an_image(tmp_path: Path) -> None:
     for name in ("a/x.png", "a/y.jpg", "b/x.tif", "b/z.pgm", "b/.hidden.png", "b/notes.txt"):
         if name.endswith("txt"):
@@ -139,7 +249,7 @@ def test_images_with_several_rows_an_image(tmp_path: Path) -> None:
     assert list(index["label"]) == ["malignant", "normal", "benign", ""] and list(index["density"]) == ["B", "", "D", ""]
     assert list(index["implant"]) == ["YES", "NO", "NO", ""] and list(index["table_row"]) == [True, True, True, False]
     assert index["age"].tolist()[:2] == [50, 51] and index["patient"].nunique() == 3
-    assert (index["modality"] == "MG").all() and (index["rows"] == 300).all() and (index["columns"] == 256).all()
+    assert (index["modality"] == "").all() and (index["rows"] == 300).all() and (index["columns"] == 256).all()
 
 
 def test_images_without_a_table_are_their_own_patients(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -192,6 +302,7 @@ def test_a_named_data_set_without_its_table_says_what_it_looked_for(tmp_path: Pa
         ("vindr_mammo", "breast-level"),
         ("rsna2022", "train.csv"),
         ("cmmd", "clinical"),
+        ("rsna_ich", "stage_2_train.csv"),
     ):
         with pytest.raises(LookalikeError, match=wanted):
             index_of(tmp_path / "tree", adapter)

@@ -9,7 +9,7 @@ import logging
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import lookalike_trees as trees
 import numpy as np
@@ -26,7 +26,7 @@ from lookalike.cohort.header import normal_age, normal_manufacturer, normal_view
 from lookalike.cohort.identity import PHANTOM_KEY, hash_identity, load_key
 from lookalike.cohort.index import INDEX_COLUMNS, build_index
 from lookalike.cohort.ledger import COHORT_COLUMNS, cohort_table, flow_counts, public_ledger, reconcile
-from lookalike.cohort.split import select_images, split_patients
+from lookalike.cohort.split import patient_strata, select_images, split_patients
 from lookalike.config import Exclude, Pixels
 from lookalike.errors import LookalikeError
 from lookalike.pixels.prepare import prepare_image
@@ -43,6 +43,7 @@ def features_of(decisions: pd.DataFrame, **values: Any) -> pd.DataFrame:
     ids = decisions.loc[decisions["decision"] == "candidate", "row_id"].to_list()
     columns = {
         "problem": "",
+        "constant": False,
         "breast_fraction": 0.4,
         "foreign_body_score": 0.1,
         "foreign_body_kind": "",
@@ -251,7 +252,7 @@ def test_bad_roots_and_too_many_broken_files(tmp_path: Path) -> None:
 
 
 def test_rules_are_those_of_the_config() -> None:
-    assert tuple(rules.HEADER_RULES) == config.HEADER_RULES and tuple(rules.PIXEL_RULES) == config.PIXEL_RULES
+    assert tuple(rules.HEADER_RULES) == get_args(config.HeaderRule) and tuple(rules.PIXEL_RULES) == config.PIXEL_RULES
 
 
 TOMO = "1.2.840.10008.5.1.4.1.1.13.1.3"
@@ -306,7 +307,7 @@ def test_header_rules_one_by_one(tmp_path: Path, rule: str, tags: dict[str, Any]
     assert (decision["decision"], decision["rule"]) == (("excluded", rule) if rule else ("candidate", ""))
     assert bool(decision["detail"]) == bool(rule)
     if rule and "Rows" not in tags and tags.get("ViewPosition") != "SPOT" and rule != "specimen":
-        others = Exclude(header_rules=tuple(name for name in config.HEADER_RULES if name != rule))
+        others = Exclude(header_rules=tuple(name for name in Exclude().header_rules if name != rule))
         assert apply_header_rules(index, others)["decision"].tolist() == ["candidate"]
 
 
@@ -338,7 +339,7 @@ def test_a_duplicate_of_an_excluded_file_is_not_a_duplicate(tmp_path: Path) -> N
 def decoded(index: pd.DataFrame, header: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Features of all candidates: problem and pixel hash as the decoder finds them, all else faultless."""
     paths = index.loc[header["decision"] == "candidate", "path"]
-    found = [prepare_image(root / path, pixels=Pixels(levels=3))[0] for path in paths]
+    found = [prepare_image(root / path, pixels=Pixels(levels=3), kind="mammography")[0] for path in paths]
     return features_of(header, problem=[item.problem for item in found], pixel_hash=[item.pixel_hash for item in found])
 
 
@@ -390,7 +391,7 @@ def test_real_dicom_decisions(real_data: Path) -> None:
         "OutOfBoundsOverlay.dcm": ("excluded", "stereotactic"),
     }
     assert "PixelData truncated: 1,340,284 of 9,287,460 bytes" in index["problem"][1]
-    film = decide(Exclude(header_rules=tuple(name for name in config.HEADER_RULES if name != "not_mammography")))
+    film = decide(Exclude(header_rules=tuple(name for name in Exclude().header_rules if name != "not_mammography")))
     assert film["MG1_J2KI.dcm"] == film["MG1_JPLY.dcm"] == ("candidate", "")
     assert index.loc[0, ["view", "laterality", "implant", "rows", "columns", "bits_stored"]].tolist() == ["MLO", "R", "NO", 3062, 2394, 12]
     assert np.isnan(index["age"][0])  # "000Y"
@@ -442,7 +443,7 @@ def random_cohort(rng: np.random.Generator) -> tuple[pd.DataFrame, Exclude, pd.D
     choices: dict[str, list[Any]] = {
         "sop_uid": ["", *(f"1.{k}" for k in range(20))],
         "readable": [True, True, True, False],
-        "modality": ["MG", "MG", "MG", "US"],
+        "modality": ["MG", "MG", "MG", "US", "CT", ""],
         "intent": ["", "FOR PRESENTATION", "FOR PROCESSING"],
         "image_type": [r"DERIVED\PRIMARY", "", r"DERIVED\PRIMARY\TOMO", r"DERIVED\PRIMARY\TOMO\GENERATED_2D", r"ORIGINAL\STEREO"],
         "view": ["CC", "MLO", "MLO", "ML", ""],
@@ -458,12 +459,13 @@ def random_cohort(rng: np.random.Generator) -> tuple[pd.DataFrame, Exclude, pd.D
     for name, values in choices.items():
         index[name] = [values[k] for k in rng.integers(len(values), size=size)]
     index["problem"] = index["readable"].map({True: "", False: "file is empty"})
-    header = [name for name in rng.permutation(config.HEADER_RULES) if rng.random() < 0.7]
+    header = [name for name in rng.permutation(list(rules.HEADER_RULES)) if rng.random() < 0.7]
     pixel = [name for name in rng.permutation(config.PIXEL_RULES) if rng.random() < 0.7]
     features = pd.DataFrame(
         {
             "row_id": range(size),
             "problem": [("", "", "", "no decoder")[k] for k in rng.integers(4, size=size)],
+            "constant": rng.random(size) < 0.1,
             "breast_fraction": rng.random(size) / 4,
             "foreign_body_score": rng.random(size) * 1.3,
             "foreign_body_kind": "clip",
@@ -585,6 +587,31 @@ def test_split_hardly_moves_when_patients_are_added() -> None:
     assert set(split_patients(["p"], train=0.2, validation=0.2, seed=1).values()) == {"train"}
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_strata_are_split_alike_and_fractions_hold_over_small_ones_in_sum(seed: int) -> None:
+    sizes = {"large": 500, "middle": 43, **{f"rare {k}": 1 + k % 3 for k in range(200)}}
+    strata = {f"{name} {k}": name for name, size in sizes.items() for k in range(size)}
+    splits = split_patients(list(strata), train=0.8, validation=0.1, seed=seed, strata=strata)
+    counts = pd.crosstab(pd.Series(strata), pd.Series(splits))[["train", "validation", "test"]]
+    assert list(counts.sum()) == [round(share * len(strata)) for share in (0.8, 0.1, 0.1)]
+    assert (counts.loc[["large", "middle"]] - np.outer([500, 43], [0.8, 0.1, 0.1])).abs().max(axis=None) <= 1.5
+    for size in (1, 2, 3):
+        alike = counts[counts.sum(axis=1) == size]
+        assert (alike.sum() - size * len(alike) * np.array([0.8, 0.1, 0.1])).abs().max() <= 2
+    assert splits == split_patients(list(strata)[::-1], train=0.8, validation=0.1, seed=seed, strata=strata)
+    whole = split_patients(list(strata), train=0.8, validation=0.1, seed=seed)
+    assert whole != splits
+    assert whole == split_patients(list(strata), train=0.8, validation=0.1, seed=seed, strata=dict.fromkeys(strata, "one"))
+
+
+def test_a_stratum_is_what_any_image_of_the_patient_shows() -> None:
+    images = pd.DataFrame(
+        [("a", "edema|mass?", "B", ""), ("b", "", "", ""), ("a", "edema", "", "benign"), ("c", "mass?|edema", "B", "benign")],
+        columns=["patient", "findings", "density", "label"],
+    )
+    assert patient_strata(images) == {"a": "B|benign|edema|mass?", "b": "", "c": "B|benign|edema|mass?"}
+
+
 def test_select_images() -> None:
     table = pd.DataFrame({"image": list("abcdefgh"), "split": ["train"] * 5 + ["test"] * 3})
     assert select_images(table, split="test", maximum=None, seed=1)["image"].tolist() == ["f", "g", "h"]
@@ -657,7 +684,7 @@ def test_free_text_of_headers_stays_in_the_private_index(tmp_path: Path, caplog:
             features = features_of(decided)
             decisions = apply_pixel_rules(decided, features, Exclude())
             splits = split_patients(list(index["patient"]), train=0.8, validation=0.1, seed=1)
-            public += [public_ledger(decisions), cohort_table(index, decisions, features, splits), flow_counts(decisions, config.HEADER_RULES)]
+            public += [public_ledger(decisions), cohort_table(index, decisions, features, splits), flow_counts(decisions, list(rules.HEADER_RULES))]
     written = "".join(table.to_csv() for table in [header, lenient, *public]) + caplog.text
     assert FREE[:8].lower() not in written.lower() and FREE in index.to_csv()
     assert header["detail"][0] == "view is not one of the known ones" and header["detail"][2] == "modality is not one of the known ones"
@@ -685,7 +712,7 @@ def test_identity_stays_in_the_private_index(tmp_path: Path, caplog: pytest.LogC
         decisions = apply_pixel_rules(header, features, Exclude())
         splits = split_patients(list(index["patient"]), train=0.8, validation=0.1, seed=1)
         public = [public_ledger(decisions), cohort_table(index, decisions, features, splits)]
-        public.append(flow_counts(decisions, [*config.HEADER_RULES, *config.PIXEL_RULES]))
+        public.append(flow_counts(decisions, [*rules.HEADER_RULES, *config.PIXEL_RULES]))
     reasons = ["", "spot_or_magnification", "tomosynthesis", "view_missing", "not_mammography", "duplicate_uid"]
     assert decisions["rule"].tolist() == [*reasons, "unreadable", "unreadable", "unreadable"]
     secrets = [CANARY, "1933", "33331", "33332", "Jane"]

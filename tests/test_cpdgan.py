@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from lookalike import config
 from lookalike.generators.cpdgan import ConditionalPixelNorm, Discriminator, Generator
+from lookalike.generators.families import describe
 from lookalike.generators.layers import initialise
-from lookalike.generators.progan import describe
 from lookalike.training.losses import discriminator_loss
 
 BASE = (3, 2)

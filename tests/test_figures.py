@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,29 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 from scipy.interpolate import RegularGridInterpolator
+from test_benchmark import labelled, study
 
-from lookalike.config import HEADER_RULES, PIXEL_RULES
+from lookalike.config import PIXEL_RULES, HeaderRule
 from lookalike.errors import LookalikeError
-from lookalike.figures import cohort_flow, contours, networks, pairplot, resolutions, samples, spectrum, style, training_curves
+from lookalike.figures import (
+    cohort_flow,
+    contours,
+    gap_spread,
+    gaps,
+    importance,
+    neighbours,
+    networks,
+    pairplot,
+    resolutions,
+    samples,
+    spectrum,
+    style,
+    training_curves,
+)
+from lookalike.figures import study as study_figure
+from lookalike.pixels.store import ImageStore, write_part
 from lookalike.tables import STATISTICS
+from lookalike.utility.benchmark import study_counts
 
 LABEL = "Demo: simulated; not comparable with the paper"
 MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
@@ -34,11 +53,16 @@ WIDTHS_MM = {
     "spectrum": 89,
     "resolutions": 89,
     "grid": 89,
+    "study": 183,
+    "gaps": 183,
+    "gap_spread": 183,
+    "neighbours": 183,
+    "importance": 183,
 }
 
 
 def flow_table() -> pd.DataFrame:
-    rules = ["unreadable", *HEADER_RULES, "undecodable", *PIXEL_RULES]
+    rules = ["unreadable", *get_args(HeaderRule), "undecodable", *PIXEL_RULES]
     removed = np.arange(len(rules)) % 4
     frame = pd.DataFrame({"step": range(len(rules) + 1), "rule": ["indexed", *rules], "removed": [0, *removed]})
     return frame.assign(remaining=500 - frame["removed"].cumsum())
@@ -104,6 +128,26 @@ def models() -> pd.DataFrame:
     return pd.DataFrame({"model": ["B", "A"], "height": [1280, 40], "width": [1024, 32], "ours": [False, True]})
 
 
+def counts() -> pd.DataFrame:
+    flow = pd.DataFrame({"step": [0, 1], "rule": ["indexed", "constant"], "removed": [0, 3], "remaining": [12, 9]})
+    pools = {name: labelled()["chest"] for name in ("chest", "brain")}
+    return study_counts(*study(), pools, {"chest": flow, "brain": flow})
+
+
+def blocks(number: int, ranks: int = 3) -> list[neighbours.Block]:
+    random = np.random.default_rng(number)
+    found = pd.DataFrame({"query": np.repeat(["q0", "q1"], ranks), "rank": [*range(ranks)] * 2, "neighbour": "r", "distance": 0.1})
+    notes = ["M1 +2.0 sd", "M2 −3.0 sd"]
+    return [neighbours.Block(f"block {k}", random.random((2, 8, 8)), random.random((2, ranks, 8, 8)), found, notes) for k in range(number)]
+
+
+def maps() -> list[importance.Block]:
+    random = np.random.default_rng(8)
+    images = random.integers(0, 256, (2, 16, 16), dtype=np.uint8)
+    values = {"real": random.random((2, 16, 16)), "cpdgan": np.full((2, 16, 16), 1e-7)}
+    return [importance.Block(name, images, [["a", "b", "c"], ["a_b"]], ["i", "j"], values) for name in ("chest", "brain")]
+
+
 def draw_all(folder: Path, label: str = LABEL) -> None:
     flow = flow_table()
     cohort_flow.draw(flow, folder / "flow", quarantined=quarantined(flow), label=label)
@@ -115,6 +159,11 @@ def draw_all(folder: Path, label: str = LABEL) -> None:
     resolutions.draw(models(), folder / "resolutions", label=label)
     contours.draw(panels(), folder / "contours", unit="z", mass=0.97, label=label)
     spectrum.draw(*spectra(), folder / "spectrum", label=label)
+    study_figure.draw(counts(), folder / "study", label=label)
+    gaps.draw(study()[1], folder / "gaps", label=label)
+    gap_spread.draw(study()[1], folder / "gap_spread", label=label)
+    neighbours.draw(blocks(3), folder / "neighbours", label=label)
+    importance.draw(maps(), folder / "importance", label=label)
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +322,68 @@ def test_sample_pages_fit_a_journal_page(stages: int, count: int) -> None:
     assert width > 0
     assert stages * across * width < style.DOUBLE_MM
     assert 2 * count / across * width * 5 / 4 < 210
+
+
+def test_bars_and_line_are_means_over_seeds(drawn: Path) -> None:
+    """The real AUC of a seed is one value, however many generators it has."""
+    rows, runs = source(drawn, "gaps"), study()[1]
+    row = rows[(rows["benchmark"] == "brain") & (rows["setting"] == "samples_200") & (rows["generator"] == "progan")].iloc[0]
+    own = runs[(runs["benchmark"] == "brain") & (runs["setting"] == "samples_200") & (runs["generator"] == "progan")]
+    assert row["synthetic"] == pytest.approx(own["auc_synthetic"].mean()) and row["synthetic_sd"] == pytest.approx(own["auc_synthetic"].std())
+    assert (row["real"], row["real_sd"]) == (pytest.approx(0.9), pytest.approx(0))
+    # the interval of the gap hangs from the line
+    assert (row["low"], row["high"]) == pytest.approx((0.9 - own["gap_high"].mean(), 0.9 - own["gap_low"].mean()))
+    order = rows[(rows["panel"] == "a") & (rows["generator"] == "cpdgan")]["classes"].tolist()
+    assert order == [20, 10, 6, 4, 2]
+
+
+def test_boxes_are_of_the_extreme_settings(drawn: Path) -> None:
+    rows, runs = source(drawn, "gap_spread"), study()[1]
+    few = rows[(rows["benchmark"] == "chest") & (rows["dimension"] == "classes") & ~rows["many"] & (rows["generator"] == "cpdgan")]
+    own = runs[(runs["benchmark"] == "chest") & (runs["setting"] == "classes_2") & (runs["generator"] == "cpdgan")]
+    assert few[few["measure"] == "frechet"]["value"].tolist() == own["frechet"].tolist()
+    assert few[few["measure"] == "delta_synthetic"]["value"].tolist() == own["delta_synthetic"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("classes", "samples", "dimensions"),
+    [((2,), (), ("classes",)), ((), (), ("resolution",)), ((4, 2), (), ("classes",)), ((4, 2), (200,), ("classes", "samples"))],
+)
+def test_study_figures_of_a_small_study(tmp_path: Path, classes: tuple[int, ...], samples: tuple[int, ...], dimensions: tuple[str, ...]) -> None:
+    """One benchmark, one seed, one setting of a dimension, or none."""
+    runs = study(seeds=1, classes=classes, samples=samples)[1]
+    runs = runs[(runs["benchmark"] == "chest") & runs["dimension"].isin(dimensions)]
+    gaps.draw(runs, tmp_path / "gaps", label=LABEL)
+    gap_spread.draw(runs, tmp_path / "spread", label=LABEL)
+    assert len(source(tmp_path, "gaps")) == len(runs)
+    assert len(source(tmp_path, "spread")) == (2 * 2 * 2 if classes == (4, 2) else 0)
+    assert source(tmp_path, "gaps")["real_sd"].isna().all()
+    neighbours.draw(blocks(1, ranks=1), tmp_path / "neighbours", label=LABEL)
+    importance.draw(maps()[:1], tmp_path / "importance", label=LABEL)
+
+
+def test_a_block_shows_the_images_that_its_rows_name(tmp_path: Path) -> None:
+    images = np.random.default_rng(2).random((6, 8, 8)).astype(np.float32)
+    write_part(tmp_path / "part-000.zarr", images, n=6, base=(4, 4), levels=2, bits=8)
+    table = pd.DataFrame({"part": 0, "row": [5, 4, 3, 2, 1, 0], "class": list("abcdef")})
+    level = ImageStore(table, [tmp_path / "part-000.zarr"]).level(1)
+    found = pd.DataFrame(
+        {"query": ["q", "q", "p", "p"], "query_row": [4, 4, 1, 1], "rank": [0, 1, 0, 1], "neighbour": list("xyzw"), "neighbour_row": [2, 0, 5, 3]}
+    )
+    block = neighbours.block("t", found.assign(distance=0.1), (table, level), (table, level))
+    np.testing.assert_allclose(block.synthetic, images[[1, 4]], atol=1 / 255)
+    np.testing.assert_allclose(block.real, images[[[3, 5], [0, 2]]], atol=1 / 255)
+    assert block.source["query_class"].tolist() == list("eebb") and block.source["neighbour_class"].tolist() == list("cafd")
+
+
+def test_study_figure_has_the_counts_of_its_source(drawn: Path) -> None:
+    pd.testing.assert_frame_equal(source(drawn, "study"), counts())
+
+
+def test_importance_source_has_a_row_a_map(drawn: Path) -> None:
+    rows = source(drawn, "importance")
+    assert len(rows) == 2 * 2 * 2 and rows["labels"].unique().tolist() == ["a+b+c", "a_b"]
+    assert rows[rows["learnt_from"] == "real"]["sum"].iloc[0] == pytest.approx(maps()[0].maps["real"][0].sum())
 
 
 def test_house_colours() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import linalg
 from sklearn.metrics.pairwise import polynomial_kernel
 
 from lookalike.measures import frechet
-from lookalike.measures.frechet import extrapolate, frechet_distance, frechet_name, kernel_distance, kernel_name
+from lookalike.measures.frechet import compare_features, extrapolate, frechet_distance, frechet_name, kernel_distance, kernel_distances, kernel_name
 
 
 def normal(n: int, d: int, *, seed: int = 0) -> np.ndarray:
@@ -79,6 +80,19 @@ def test_kernel_distance_is_unbiased() -> None:
     assert abs(np.mean(distances)) < 3 * np.std(distances) / 20 and min(distances) < 0
 
 
+def test_resampled_kernel_distances_leave_out_pairs_of_copies() -> None:
+    x, y, generator = normal(30, 6), normal(20, 6, seed=1) + 0.4, np.random.default_rng(2)
+    weights, others = generator.integers(0, 4, (5, 30)), generator.integers(0, 4, (5, 20))
+    assert kernel_distances(x, y, np.ones((1, 30)), np.ones((1, 20)))[0] == kernel_distance(x, y)
+    for found, first, second in zip(kernel_distances(x, y, weights, others), weights, others, strict=True):
+        rows = [np.repeat(np.arange(len(each)), each) for each in (first, second)]
+        a, b = x[rows[0]], y[rows[1]]
+        aa, bb, ab = (polynomial_kernel(p, q, degree=3, gamma=1 / 6, coef0=1) for p, q in ((a, a), (b, b), (a, b)))
+        apart = [row[:, None] != row[None] for row in rows]
+        assert found == pytest.approx(aa[apart[0]].mean() + bb[apart[1]].mean() - 2 * ab.mean(), rel=1e-10)
+    assert np.isnan(kernel_distances(x, y, np.eye(2, 30), np.ones((2, 20)))).all()
+
+
 def test_the_limit_is_without_bias_and_its_interval_is_as_wide_as_the_limit_varies() -> None:
     """Patients of four images, which are alike: counted by image, the bias would be underestimated."""
     patients, d, shift = np.repeat(np.arange(75), 4), 6, 0.3
@@ -95,6 +109,9 @@ def test_the_limit_is_without_bias_and_its_interval_is_as_wide_as_the_limit_vari
     widths = np.array([estimate.high - estimate.low for estimate in estimates]) / 3.92
     assert widths.mean() == pytest.approx(limits.std(), rel=0.3)
     assert np.mean([estimate.low <= truth <= estimate.high for estimate in estimates]) > 0.8
+    spreads = np.array([estimate.distance_high - estimate.distance_low for estimate in estimates]) / 3.92
+    assert spreads.mean() == pytest.approx(np.std([estimate.distance for estimate in estimates]), rel=0.3)
+    assert all(estimate.distance_low < estimate.distance < estimate.distance_high for estimate in estimates)
     assert estimates[0].smallest == 150
 
 
@@ -111,3 +128,25 @@ def test_only_inceptions_features_are_called_fid() -> None:
     assert frechet_name("Inception") == "FID" and kernel_name("Inception") == "KID"
     assert frechet_name("DenseNet-121") == "Frechet distance (DenseNet-121)"
     assert kernel_name("DenseNet-121") == "kernel distance (DenseNet-121)"
+
+
+def test_distances_beside_what_they_are_between_real_images() -> None:
+    """Patients of four images, which are alike. As unlike as other patients: at the ceiling; shifted: far above it."""
+    patients = np.repeat(np.arange(60), 4)
+
+    def people(seed: int) -> np.ndarray:
+        return 0.8 * normal(60, 5, seed=seed)[patients] + 0.6 * normal(240, 5, seed=seed + 100)
+
+    def compared(synthetic: np.ndarray) -> pd.DataFrame:
+        return compare_features(people(0), patients, synthetic, features="x", splits=30, bootstrap=100, seed=1).set_index("measure")
+
+    like, shifted = compared(people(1)[:100]), compared(people(1) + 1)
+    for table in (like, shifted):
+        assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
+    assert (like["matched"] < like["ceiling_high"]).all() and (shifted["matched"] > 2 * shifted["ceiling_high"]).all()
+    assert like.loc["frechet", ["n_real", "n_synthetic", "name"]].tolist() == [240, 100, "Frechet distance (x)"]
+    assert like.loc["frechet", "extrapolated"] < like.loc["frechet", "value"] and np.isnan(like.loc["kernel", "extrapolated"])
+    wide = compare_features(normal(20, 30), np.arange(20), normal(20, 30), features="Inception", splits=3, bootstrap=10, seed=1)
+    assert "too few for a straight line" in wide["note"][0] and wide["name"].tolist() == ["FID", "KID"]
+    alone = compare_features(people(0), np.zeros(240), people(1), features="x", splits=3, bootstrap=10, seed=1)
+    assert alone[["ceiling", "matched"]].isna().all(axis=None) and alone["value"].notna().all()

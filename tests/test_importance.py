@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
+import yaml
+from conftest import REPOSITORY
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lookalike.utility.importance import enlarge, occlusion_map
+from lookalike.config import load
+from lookalike.utility.classifier import Classifier
+from lookalike.utility.importance import as_seen, choose_images, enlarge, occlusion_map
 
 
 def small_network(seed: int = 0) -> nn.Module:
@@ -64,8 +68,14 @@ def test_equals_one_mask_a_pass(patch: int, batch: int) -> None:
 
 
 def test_three_times_as_fast_as_one_mask_a_pass() -> None:
-    """In turns, and the best of each, for other work on the machine slows both."""
-    network, image, labels = small_network(), picture(), np.array([1, 0, 0, 1])
+    """The demo's DenseNet at the demo's size, on one core; in turns, and the best of each, for other work on the machine slows both.
+
+    A CPU gains with small images only, of which one alone does not fill a pass; with 224 x 224 it computes at its limit, one or many at a time.
+    """
+    demo = load(yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())).utility.classifier
+    shape = {"size": demo.size, "init_features": demo.init_features, "growth_rate": demo.growth_rate, "block_config": demo.block_config}
+    network, labels = Classifier(4, seed=1, **shape).eval(), np.array([1, 0, 0, 1])
+    image = network.prepare(np.random.default_rng(1).integers(0, 256, (1, 32, 32)).astype(np.uint8))[0]
     slow, fast = [], []
     for _ in range(4):
         start = time.perf_counter()
@@ -74,7 +84,8 @@ def test_three_times_as_fast_as_one_mask_a_pass() -> None:
         importance = occlusion_map(network, image, labels, patch=2, normalise=False)
         slow.append(middle - start)
         fast.append(time.perf_counter() - middle)
-        np.testing.assert_allclose(importance, expected, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(importance, expected, rtol=0, atol=1e-5)
+    assert np.count_nonzero(expected > 1e-5) > 10
     assert min(slow) > 3 * min(fast), f"{min(slow):.3f} s against {min(fast):.3f} s"
 
 
@@ -110,3 +121,16 @@ def test_enlarge_repeats_and_odd_sizes_are_refused() -> None:
     np.testing.assert_array_equal(enlarge(np.array([[1.0, 2.0]]), 2), [[1, 1, 2, 2], [1, 1, 2, 2]])
     with pytest.raises(ValueError, match="patches of 5"):
         occlusion_map(small_network(), picture(), np.array([1, 0, 0, 1]), patch=5)
+
+
+def test_images_that_are_shown() -> None:
+    labels = np.array([[1, 0, 1, 0], [1, 1, 0, 0], [1, -1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]])
+    scores = np.array([[0.1, 0.9, 0.9, 0.9], [0.9, 0.2, 0.1, 0.1], [0.2, 0.99, 0.1, 0.1], [0.3, 0.9, 0.9, 0.1], [0.9, 0.1, 0.1, 0.1]])
+    assert choose_images(labels, scores, count=4).tolist() == [1, 4, 0]  # the second label's best is taken; nobody has the fourth
+    assert choose_images(labels, scores, count=2).tolist() == [1, 4]
+
+
+def test_images_are_shown_as_the_classifier_sees_them() -> None:
+    pixels = np.random.default_rng(1).integers(0, 2**16, (2, 8, 6)).astype(np.uint16)
+    network = Classifier(1, seed=1, size=16, init_features=8, growth_rate=4, block_config=(2, 2))
+    np.testing.assert_allclose(as_seen(pixels, 16), 255 * (network.prepare(pixels)[:, 0].numpy() * 0.229 + 0.485), atol=0.51)

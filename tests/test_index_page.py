@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from test_benchmark import study
+from test_tables import gap_table
 
 from lookalike import index_page, published, tables
 from lookalike.measures.compare import COLUMNS
+from lookalike.utility.benchmark import study_measures
 
 MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
 HOSTILE = '<script>alert("x")</script> & co'
@@ -32,7 +35,12 @@ def measures() -> pd.DataFrame:
     return frame.assign(ratio=0.85, n_real=10, n_synthetic=10, n_patients=5, note="")[list(COLUMNS)]
 
 
-def overview(status: str, table: pd.DataFrame) -> index_page.Overview:
+FOLDER = Path(__file__).parents[1] / "config" / "published"
+KORKINOF, DUMONT = (published.load(FOLDER / f"{name}.yaml") for name in ("korkinof2021", "dumont2021"))
+NO_GAPS = pd.DataFrame(columns=["name", "value", "low", "high", "ceiling", "ceiling_low", "ceiling_high"])
+
+
+def overview(status: str, table: pd.DataFrame, *papers: published.Published, gaps: pd.DataFrame = NO_GAPS) -> index_page.Overview:
     record = {
         "file": "results/x.csv",
         "rule": "x",
@@ -42,12 +50,13 @@ def overview(status: str, table: pd.DataFrame) -> index_page.Overview:
         "finished": "now",
     }
     return {
-        "status": status,  # type: ignore[typeddict-item]
-        "label": f"Demo: {HOSTILE}",
-        "synthetic": HOSTILE,
-        "real": "phantoms",
-        "published": published.load(Path(__file__).parents[1] / "config" / "published" / "korkinof2021.yaml"),
+        "papers": [
+            {"published": paper, "status": status, "label": f"Demo: {HOSTILE}", "subject": HOSTILE}  # type: ignore[typeddict-item]
+            for paper in papers or (KORKINOF,)
+        ],
+        "title": f"How real is {HOSTILE}?",
         "measures": table,
+        "gaps": gaps,
         "definitions": {"coverage": "hdr", "pair_mi": "density_nmi"},
         "cohort": {"Files found": HOSTILE},
         "training": {},
@@ -60,13 +69,13 @@ def page(folder: Path, status: str) -> str:
     table = measures()
     facts = overview(status, table)
     comparison = published.compare(
-        facts["published"], table, status=facts["status"], tolerance=0.05, synthetic=HOSTILE, definitions=facts["definitions"]
+        KORKINOF, table, status=facts["papers"][0]["status"], tolerance=0.05, synthetic=HOSTILE, definitions=facts["definitions"]
     )
     tables.write(tables.korkinof2021_table2(table), folder / "table2", label=HOSTILE)
     Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(folder / "figure6.png")
     items: list[index_page.Item] = [
-        {"id": "figure6", "section": "paper", "picture": folder / "figure6.png", "files": [HOSTILE]},
-        {"id": "table2", "section": "paper", "table": folder / "table2.html"},
+        {"id": "figure6", "section": "korkinof2021", "picture": folder / "figure6.png", "files": [HOSTILE]},
+        {"id": "table2", "section": "korkinof2021", "table": folder / "table2.html"},
         {"id": "flow", "section": "cohort", "title": HOSTILE, "caption": HOSTILE, "picture": folder / "figure6.png"},
     ]
     index_page.write_index(items, comparison, facts, folder / "index.html")
@@ -122,13 +131,12 @@ def test_page_needs_nothing_from_elsewhere(demo: str) -> None:
 
 def test_every_item_and_check_is_on_the_page(demo: str) -> None:
     words = " ".join(Page(demo).words)
-    facts = overview("demo", measures())
-    for item in facts["published"].items.values():
+    for item in KORKINOF.items.values():
         assert item.title in words
         for value in item.values:
             assert value.cell in words
     assert "Reader study: not part of this run." in words
-    for row in published.checks(facts["published"]):
+    for row in published.checks(KORKINOF):
         assert str(row["cell"]) in words
 
 
@@ -159,7 +167,7 @@ def test_answer_is_computed_from_the_measures() -> None:
     worst = (table["measure"] == "coverage") & (table["first"] == "M2") & (table["second"] == "M4")
     table.loc[worst, ["value", "low", "high"]] = (0.30, 0.21, 0.41)
     table.loc[(table["measure"] == "spectrum") & (table["first"] == "high"), ["value", "low", "high"]] = (-1.0, -2.0, 0.0)
-    coverage, label_mi, spectrum = index_page.answer(table, definitions={"coverage": "hdr"})
+    coverage, label_mi, spectrum = index_page.answer(table, definitions={"coverage": "hdr"}, gaps=NO_GAPS)
     assert coverage.figure == "80 %"
     assert coverage.sentences[0] == "Lowest: variance and kurtosis, 0.30."
     assert "by 0.92 [0.88, 0.96], so 85 % of the ceiling; the two ranges meet in 0 of 10 pairs" in coverage.sentences[2]
@@ -173,7 +181,7 @@ def test_answer_is_computed_from_the_measures() -> None:
 
 @pytest.mark.parametrize(("ratio", "images", "said"), [(0.9, 1000, False), (1.06, 1000, True), (0.9, 30, True), (np.nan, 1000, False)])
 def test_coverage_that_can_flatter_says_so(ratio: float, images: int, said: bool) -> None:
-    card = index_page.answer(measures().assign(ratio=ratio, n_synthetic=images), definitions={"coverage": "hdr"})[0]
+    card = index_page.answer(measures().assign(ratio=ratio, n_synthetic=images), definitions={"coverage": "hdr"}, gaps=NO_GAPS)[0]
     assert (index_page.NO_MERIT in card.sentences) == said
 
 
@@ -195,25 +203,81 @@ def test_matched_stands_between_ours_and_the_ceiling(demo: str) -> None:
 
 def test_comparison_may_come_from_a_file_with_empty_cells(tmp_path: Path) -> None:
     facts = overview("demo", measures())
-    made = published.compare(facts["published"], measures(), status="demo", tolerance=0.05, synthetic="s", definitions=facts["definitions"])
+    made = published.compare(KORKINOF, measures(), status="demo", tolerance=0.05, synthetic="s", definitions=facts["definitions"])
     made.to_csv(tmp_path / "comparison.csv", index=False)
     pages = []
     for comparison in (made, pd.read_csv(tmp_path / "comparison.csv", keep_default_na=False)):
-        index_page.write_index([{"id": "figure6", "section": "paper"}], comparison, facts, tmp_path / "index.html")
+        index_page.write_index([{"id": "figure6", "section": "korkinof2021"}], comparison, facts, tmp_path / "index.html")
         pages.append((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert pages[0] == pages[1]
 
 
 def test_answer_without_measures_is_empty_and_the_page_still_stands() -> None:
-    assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}) == []
+    assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=NO_GAPS) == []
     blank = measures().assign(value=np.nan)
-    assert index_page.answer(blank, definitions={"coverage": "hdr"}) == []
+    assert index_page.answer(blank, definitions={"coverage": "hdr"}, gaps=NO_GAPS) == []
 
 
 def test_answer_without_ceilings_says_so() -> None:
     table = measures()
     table[[name for name in tables.STATISTICS if name != "value"]] = np.nan
-    for card in index_page.answer(table, definitions={"coverage": "hdr"}):
+    for card in index_page.answer(table, definitions={"coverage": "hdr"}, gaps=NO_GAPS):
         assert "nan" not in " ".join((card.figure, *card.sentences, *card.ends))
         assert "Too few patients for an interval or a ceiling." in card.sentences
         assert card.marks == ()
+
+
+def gaps(**changes: float) -> pd.DataFrame:
+    rows = [
+        {"name": name, "value": value, "low": value - 0.02, "high": value + 0.03}
+        for name, value in (("chest, cpdgan", 0.02), ("brain, progan", 0.14))
+    ]
+    return pd.DataFrame(rows).assign(ceiling=0.001, ceiling_low=-0.01, ceiling_high=0.012).assign(**changes)
+
+
+def test_what_a_classifier_is_worth_is_told_with_interval_and_ceiling() -> None:
+    (card,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps())
+    assert card.figure == "0.02 to 0.14"
+    assert "brain, progan, with the 95 % interval [0.120, 0.170]" in card.sentences[0]
+    assert "differ by 0.001 [−0.010, 0.012]" in card.sentences[1]
+    assert [mark.text for mark in card.marks] == ["chest, cpdgan: 0.020 against 0.001", "brain, progan: 0.140 against 0.001"]
+    assert card.marks[0].at < card.marks[1].at
+    (one,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps().iloc[1:])
+    assert one.figure == "0.140" and "of them" not in one.unit
+    (bare,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps(ceiling=np.nan))
+    assert "Too few patients for an interval or a ceiling." in bare.sentences
+
+
+@pytest.mark.parametrize("papers", [(KORKINOF,), (DUMONT,), (KORKINOF, DUMONT)])
+def test_a_page_of_either_paper_or_both(papers: tuple[published.Published, ...], tmp_path: Path) -> None:
+    mine = {"korkinof2021": measures(), "dumont2021": study_measures(*study(), draws=5, seed=1)}
+    parts = [
+        published.compare(
+            paper, mine[paper.section], status="demo", tolerance=0.05, synthetic="s", definitions={"pair_mi": "density_nmi", "coverage": "hdr"}
+        )
+        for paper in papers
+    ]
+    pd.concat(parts).to_csv(tmp_path / "comparison.csv", index=False)
+    tables.write(tables.dumont2021_summary(mine["dumont2021"]), tmp_path / "summary", label="")
+    items: list[index_page.Item] = [{"id": "set_gap", "section": "other", "title": "Gap", "table": tables.auc_gap(gap_table())}]
+    if DUMONT in papers:
+        items.append({"id": "dumont2021_summary", "section": "dumont2021", "caption": "Copying: none", "table": tmp_path / "summary.html"})
+    table = measures() if KORKINOF in papers else measures().iloc[:0]
+    facts = overview("demo", table, *papers, gaps=gaps() if DUMONT in papers else NO_GAPS)
+    index_page.write_index(items, pd.read_csv(tmp_path / "comparison.csv", keep_default_na=False), facts, tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    parsed = Page(text)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(parsed.ids)
+    words = " ".join(parsed.words)
+    assert all(f"All {len(part)} rows of the comparison" in words for part in parts)
+    for paper in (KORKINOF, DUMONT):
+        shown = paper in papers
+        assert (paper.section in parsed.ids) == shown
+        assert (f"checks_{paper.section}" in parsed.ids) == shown
+        assert all((item.title in words) == shown for item in paper.items.values())
+    assert ("What is a classifier trained on synthetic images worth?" in words) == (DUMONT in papers)
+    assert "pleural effusion (n = 31)" in words
+    assert ("Copying: none" in words) == (DUMONT in papers)
+    # a label that both papers share is said once above, and once at the foot
+    assert text.count('class="banner"') == 1

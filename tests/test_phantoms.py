@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from lookalike.cohort.exclude import apply_header_rules, apply_pixel_rules
 from lookalike.cohort.index import build_index
-from lookalike.config import HEADER_RULES, PIXEL_RULES, Exclude, Pixels
+from lookalike.config import Exclude, Pixels
 from lookalike.errors import LookalikeError
 from lookalike.phantoms import collection, dicom, mammography
 from lookalike.phantoms.collection import KINDS, QUARANTINE, write_collection
@@ -124,7 +124,7 @@ def test_duplicates_are_excluded_as_what_was_planted(tree: tuple[Path, pd.DataFr
     copies = planted[planted["planted"].str.startswith("duplicate_")]
     repeated = planted[["patient", "view", "laterality"]].apply(tuple, axis=1).isin(copies[["patient", "view", "laterality"]].apply(tuple, axis=1))
     waiting = (header["decision"] == "candidate") & repeated & planted["planted"].isin(["none", *copies["planted"]])
-    found = {row: prepare_image(root / index.loc[row, "path"], pixels=Pixels(levels=3))[0] for row in index.index[waiting]}
+    found = {row: prepare_image(root / index.loc[row, "path"], pixels=Pixels(levels=3), kind="mammography")[0] for row in index.index[waiting]}
     features = pd.DataFrame([dataclasses.asdict(feature) for feature in found.values()]).assign(row_id=index.loc[waiting, "row_id"].to_list())
     final = apply_pixel_rules(header[waiting], features, Exclude())
     assert {"duplicate_uid", "duplicate_pixels"} <= set(copies["planted"])
@@ -194,8 +194,8 @@ def test_every_kind_is_planned(patients: int) -> None:
         counts = truth["planted"].value_counts()
         assert set(counts.index) == {"none", *KINDS}
         assert (truth["planted"] == "none").sum() > 0.6 * len(truth)
-        assert set(truth["expected_rule"]) <= {"", *HEADER_RULES, *PIXEL_RULES, *QUARANTINE}
-        assert set(HEADER_RULES) | set(PIXEL_RULES) <= set(truth["expected_rule"])
+        assert set(truth["expected_rule"]) <= {"", *Exclude().header_rules, *Exclude().pixel_rules, *QUARANTINE}
+        assert set(Exclude().header_rules) | set(Exclude().pixel_rules) <= set(truth["expected_rule"])
         assert (truth["expected_decision"] == "quarantined").mean() < 0.05
         if patients == 400:
             shares = truth.drop_duplicates("patient").loc[lambda t: t["patient"] != ""]

@@ -16,11 +16,12 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
-from lookalike.config import Pixels
+from lookalike.cohort.exclude import apply_pixel_rules
+from lookalike.config import Exclude, Kind, Pixels
 from lookalike.pixels import display as display_module
 from lookalike.pixels import prepare
 from lookalike.pixels.display import UndecodableError, pixel_hash, read_display, read_stored
-from lookalike.pixels.geometry import breast_mask, chest_wall_side, normalise, resize_area
+from lookalike.pixels.geometry import breast_mask, chest_wall_side, frame, normalise, resize_area
 from lookalike.pixels.store import ImageStore
 
 REAL = os.environ.get("LOOKALIKE_REAL_DATA")
@@ -248,6 +249,44 @@ def test_real_broken_files_are_refused() -> None:
         read_display(DIGITAL / "MG1_JPLY.dcm", window=0)
 
 
+# Head CTs --------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scanner", ["plain", "wrapped", "signed"])
+def test_head_cts_of_every_scanner_look_alike(tmp_path: Path, scanner: str) -> None:
+    """Wrapped: negative values have 4096 added, are called unsigned and come with an intercept of 0."""
+    hu = np.arange(-1000, 3000).reshape(40, 100)
+    values, bits, intercept = {
+        "plain": ((hu + 1024).astype(np.uint16), 12, -1024),
+        "wrapped": ((hu % 4096).astype(np.uint16), 12, 0),
+        "signed": (hu.astype(np.int16), 16, 0),
+    }[scanner]
+    tags = {"WindowCenter": ["00040", "00600"], "WindowWidth": ["00080", "02800"], "RescaleSlope": 1, "RescaleIntercept": intercept}
+    path = write_dicom(tmp_path / "a.dcm", values, bits=bits, **tags)
+    ends = np.quantile(hu, [0.001, 0.999])
+    for window, used, low, high in [
+        (0, "window 0", 0, 79),
+        (1, "window 1", -800, 1999),
+        ((80.0, 200.0), "window 80/200", -20, 179),
+        ("min_max", "min_max", *ends),
+    ]:
+        shown = read_display(path, window=window, kind="head_ct")
+        assert shown.window == used
+        np.testing.assert_allclose(shown.pixels, np.clip((hu - low) / (high - low), 0, 1), atol=1e-6)
+    # of no other kind is anything mended
+    assert (np.abs(read_display(path, window=0).pixels - read_display(path, window=0, kind="head_ct").pixels).max() == 1) == (scanner == "wrapped")
+
+
+def test_a_head_ct_without_a_window_gets_the_brains(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", ramp(), bits=12, RescaleIntercept=-1024, RescaleSlope=1)
+    shown = read_display(path, window=0, kind="head_ct")
+    assert shown.window == "window 40/80" and read_display(path, window=0).window == "min_max"
+    asked = read_display(path, window=(40.0, 80.0))
+    np.testing.assert_array_equal(shown.pixels, asked.pixels)
+    eight = write_dicom(tmp_path / "b.dcm", (ramp() // 32).astype(np.uint8))
+    assert read_display(eight, window=0, kind="head_ct").window == "full_range"
+
+
 # Geometry --------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -288,12 +327,12 @@ def test_the_breast_is_found_and_nothing_else(flipped: bool) -> None:
 def test_normalising_flips_clears_and_pads() -> None:
     picture, breast = phantom_film()
     mask = breast_mask(picture)
-    frame = normalise(picture, mask=mask, shape=(100, 80), chest_wall="left", background="zero")
+    shown = normalise(picture, mask=mask, shape=(100, 80), chest_wall="left", background="zero")
     # scale 1/4: the breast starts at the left edge, although the film had blank columns there, and label and tape are gone
-    scale = frame.sum() * 16 / (picture * breast).sum()
+    scale = shown.sum() * 16 / (picture * breast).sum()
     assert 0.97 < scale < 1.03
-    assert frame[50, 0] > 0.5
-    assert frame[:, 50:].max() == 0
+    assert shown[50, 0] > 0.5
+    assert shown[:, 50:].max() == 0
     kept = normalise(picture, mask=mask, shape=(100, 80), chest_wall="keep", background="keep")
     np.testing.assert_allclose(kept[:, 5:], resize_area(picture, (100, 75)), atol=1e-6)
     assert kept[:, :5].max() == 0
@@ -318,6 +357,22 @@ def test_real_films_face_the_side_that_their_number_says() -> None:
         assert 0.1 < mask.mean() < 0.95
 
 
+@pytest.mark.parametrize(("side", "left"), [("left", 0), ("middle", 20), ("right", 40)])
+def test_a_frame_is_padded_or_filled(side: str, left: int) -> None:
+    picture = np.random.default_rng(0).random((120, 60), dtype=np.float32) + 0.1
+    padded = frame(picture, shape=(80, 80), side=side, fit="pad")
+    np.testing.assert_array_equal(padded[:, left : left + 40], resize_area(picture, (80, 40)))
+    assert (padded > 0).sum() == 80 * 40
+    np.testing.assert_array_equal(frame(picture, shape=(80, 80), side=side, fit="stretch"), resize_area(picture, (80, 80)))
+
+
+def test_a_breast_is_flipped_before_it_is_stretched() -> None:
+    picture, _ = phantom_film()
+    mask = breast_mask(picture)
+    stretched = normalise(picture, mask=mask, shape=(100, 100), chest_wall="left", background="keep", fit="stretch")
+    np.testing.assert_array_equal(stretched, resize_area(picture[:, ::-1], (100, 100)))
+
+
 # A part ----------------------------------------------------------------------------------------------------------------------------------
 
 SMALL = Pixels(base=(5, 4), levels=4, background="zero")
@@ -327,8 +382,10 @@ def candidates(paths: list[Path], root: Path) -> pd.DataFrame:
     return pd.DataFrame({"row_id": np.arange(len(paths)) + 10, "path": [str(path.relative_to(root)) for path in paths]})
 
 
-def prepared(paths: list[Path], root: Path, output: Path, *, processes: int = 1, pixels: Pixels = SMALL) -> pd.DataFrame:
-    return prepare.prepare_part(candidates(paths, root), root=root, part=3, pixels=pixels, output=output / "part-003.zarr", processes=processes)
+def prepared(paths: list[Path], root: Path, output: Path, *, processes: int = 1, pixels: Pixels = SMALL, kind: Kind = "mammography") -> pd.DataFrame:
+    return prepare.prepare_part(
+        candidates(paths, root), root=root, part=3, pixels=pixels, kind=kind, output=output / "part-003.zarr", processes=processes
+    )
 
 
 def film_files(folder: Path, count: int) -> list[Path]:
@@ -357,6 +414,21 @@ def test_a_part_keeps_order_and_quarantines_broken_files(tmp_path: Path, caplog:
     assert (np.diff(means) < 0).all()  # each film is darker than the one before
     again = prepared(paths, tmp_path, tmp_path / "two", processes=2)
     pd.testing.assert_frame_equal(table, again)
+
+
+def test_only_mammograms_are_searched_for_a_breast(tmp_path: Path) -> None:
+    """Of other kinds nothing is known about breasts, no rule about them fits, and nothing is flipped, cleared or moved."""
+    paths = film_files(tmp_path, 2)
+    Image.new("L", (300, 400), 77).save(tmp_path / "flat.png")
+    paths.append(tmp_path / "flat.png")
+    table = prepared(paths, tmp_path, tmp_path, kind="chest_xray", pixels=Pixels(base=(5, 5), levels=4, fit="stretch"))
+    assert table["breast_fraction"].isna().all() and table["foreign_body_score"].isna().all() and (table["chest_wall"] == "").all()
+    assert list(table["constant"]) == [False, False, True] and table["pixel_hash"].is_unique
+    stored = ImageStore(table, [tmp_path / "part-003.zarr"]).level(3).load()
+    np.testing.assert_allclose(stored[0], 255 * resize_area(phantom_film()[0], (40, 40)), atol=1.5)
+    decisions = pd.DataFrame({"row_id": table["row_id"], "image": list("abc"), "uid_group": -1, "decision": "candidate", "rule": "", "detail": ""})
+    every = Exclude(pixel_rules=("blank", "foreign_body", "burned_in_pixels", "constant", "duplicate_pixels"))
+    assert apply_pixel_rules(decisions, table, every)["rule"].tolist() == ["", "", "constant"]
 
 
 def crash_on_one(path: Path) -> display_module.StoredImage:

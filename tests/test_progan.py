@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from lookalike.generators.families import describe
 from lookalike.generators.layers import EqualisedConv, EqualisedDense, downsample, minibatch_std, pixel_norm, upsample
-from lookalike.generators.progan import Discriminator, Generator, describe, grow
+from lookalike.generators.progan import Discriminator, Generator, grow
 
 BASE = (5, 4)
 CHANNELS = (12, 8, 6)

@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scikit_posthocs
+import yaml
 from scipy import stats
 from scipy.special import digamma
+from test_benchmark import study
 
 from lookalike import published
 from lookalike.errors import LookalikeError
+from lookalike.utility.benchmark import COLUMNS, pool_measures, study_measures
 
 FILE = Path(__file__).parents[1] / "config" / "published" / "korkinof2021.yaml"
 MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
@@ -197,3 +200,99 @@ def test_mistakes_in_the_file_get_a_sentence(tmp_path: Path, old: str, new: str,
     path.write_text(FILE.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     with pytest.raises(LookalikeError, match=words):
         published.load(path)
+
+
+DUMONT = published.load(FILE.with_name("dumont2021.yaml"))
+
+
+def test_d21_has_every_cell_of_its_table() -> None:
+    table = DUMONT.items["dumont2021_table1"]
+    assert {benchmark: len(settings) for benchmark, settings in table.settings.items()} == {"chest": 19, "brain": 18}
+    assert len(table.values) == 5 * 27 + 6 * 10
+    assert (DUMONT.value("chest_classes_15_train").value, DUMONT.value("brain_resolution_64_largest").value) == (24000, 85876)
+    assert [DUMONT.value(f"gap_{name}").value for name in ("chest_progan", "chest_cpdgan", "brain_progan", "brain_cpdgan")] == [
+        0.0495,
+        0.0206,
+        0.1367,
+        0.065,
+    ]
+    assert {f"dumont2021_figure{number}" for number in range(1, 8)} < set(DUMONT.items)
+
+
+def test_settings_are_those_of_the_paper_overlay() -> None:
+    """Table 1 and config/paper.yaml agree on names, classes and images, wherever both have a number."""
+    benchmarks = yaml.safe_load((FILE.parents[1] / "paper.yaml").read_text(encoding="utf-8"))["dumont2021"]["benchmarks"]
+    for benchmark, settings in DUMONT.items["dumont2021_table1"].settings.items():
+        own = {name: setting for name, setting in benchmarks[benchmark]["settings"].items() if setting}
+        assert set(own) == set(settings)
+        for name, (_, classes, train, test, smallest, _) in settings.items():
+            setting = own[name]
+            if setting["dimension"] == "resolution":
+                assert (setting["resolution"], setting["test"]) == (int(name.removeprefix("resolution_")), test)
+            else:
+                assert (setting["classes"], setting["samples"], setting["classes"] * setting["samples"]) == (classes, smallest, train), name
+                assert setting["classes"] * setting["test"] == test, name
+
+
+def test_d21_checks_name_the_contradictions() -> None:
+    rows = {row["id"]: row for row in published.checks(DUMONT)}
+    assert {name for name, row in rows.items() if row["status"] == published.INCONSISTENT} == {
+        "check_brain_resolution_train",
+        "check_chest_validation",
+        "check_brain_folds",
+        "check_brain_patients",
+        "check_gpu_days",
+        "check_seeds",
+        "check_convergence_256",
+        "check_convergence_512",
+    }
+    assert rows["check_gpu_days"]["ours"] == pytest.approx(31100 / 24)
+    assert rows["check_brain_folds"]["ours"] == 2 * (752803 - 644874)
+    # an arithmetic slip in one of Table 1's settings would show
+    values = tuple(
+        value.model_copy(update={"value": 24001}) if value.id == "chest_classes_15_train" else value
+        for value in DUMONT.items["dumont2021_table1"].values
+    )
+    wrong = DUMONT.model_copy(
+        update={"items": {**DUMONT.items, "dumont2021_table1": DUMONT.items["dumont2021_table1"].model_copy(update={"values": values})}}
+    )
+    assert {row["id"]: row["status"] for row in published.checks(wrong)}["check_chest_classes_train"] == published.INCONSISTENT
+
+
+def test_d21_is_compared_setting_by_setting_and_run_by_run() -> None:
+    settings, runs = study(seeds=4, classes=(20, 2), samples=(5950, 200))
+    settings = settings.assign(classes=settings["classes"].where(settings["setting"] != "classes_20", 20), train=29000)
+    # gaps of the most classes and images all above those of the fewest, in one benchmark
+    for dimension in ("classes", "samples"):
+        most = (runs["benchmark"] == "chest") & (runs[dimension] == {"classes": 20, "samples": 5950}[dimension]) & (runs["dimension"] == dimension)
+        runs.loc[most, "gap"] += 1
+    table = pd.concat(
+        [study_measures(settings, runs, draws=50, seed=1), pool_measures({"chest": pd.DataFrame({"patient": ["a"], "split": ["train"]})})]
+    )
+    frames = [
+        published.compare(DUMONT, table, status=status, tolerance=0.05, synthetic="", definitions={}).set_index("id") for status in ("demo", "study")
+    ]
+    assert set(frames[0].loc[frames[0]["item"] != "checks", "status"]) == {published.NOT_COMPARABLE}
+    assert "dumont2021.status" in frames[0].loc["gap_chest_cpdgan", "reason"]
+    frame = frames[1]
+    assert frame.loc["chest_classes_20_train", "status"] == published.WITHIN
+    assert frame.loc["chest_classes_20_labels", ["published", "ours", "status"]].tolist() == [9, 4, published.DIFFERS]
+    assert frame.loc["chest_classes_15_train", "reason"].startswith("No value of ours")
+    assert frame.loc["gap_chest_cpdgan", "ours"] == table[(table["measure"] == "mean_gap") & (table["second"] == "cpdgan")]["value"].iloc[0]
+    assert not math.isnan(frame.loc["gap_chest_cpdgan", "ceiling"])
+    # the least P of four against four, 1/70, is not below .0001; the larger of both generators' stands there
+    assert frame.loc["p_chest_classes", ["ours", "status"]].tolist() == [pytest.approx(1 / 70), published.DIFFERS]
+    assert frame.loc["convergence_classes_lowest", "ours"] == 7.4
+    assert frame.loc["pool_chest_train_images", "ours"] == 1
+
+
+def test_a_printed_upper_bound_is_reproduced_by_any_smaller_value() -> None:
+    rows = [
+        {"measure": "gap_p", "definition": "classes", "first": "chest", "second": name, "value": p}
+        for name, p in (("cpdgan", 1e-9), ("progan", 9e-5))
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    for value, status in ((9e-5, published.REPRODUCED), (1e-4, published.DIFFERS)):
+        table.loc[1, "value"] = value
+        frame = published.compare(DUMONT, table, status="study", tolerance=0.05, synthetic="", definitions={}).set_index("id")
+        assert frame.loc["p_chest_classes", ["ours", "status"]].tolist() == [value, status]

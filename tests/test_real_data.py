@@ -13,8 +13,12 @@ from conftest import copy_repository, snakemake
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from lookalike.config import Pixels
-from lookalike.pixels.prepare import prepare_image
+from lookalike.cohort.exclude import apply_header_rules, apply_pixel_rules
+from lookalike.cohort.identity import PHANTOM_KEY
+from lookalike.cohort.index import build_index
+from lookalike.cohort.ledger import cohort_table
+from lookalike.config import Cohort, Pixels
+from lookalike.pixels.prepare import prepare_image, prepare_part
 from lookalike.pixels.store import ImageStore
 
 pytestmark = pytest.mark.slow
@@ -117,6 +121,48 @@ def test_a_quarter_turn_puts_the_chest_wall_on_the_left(real_data: Path) -> None
     """The published in-silico set lies on its side, chest wall at the top."""
     pixels = Pixels(levels=5, rotate=90)
     for path in sorted((real_data / "m-synth").glob("*.jpg"))[:5]:
-        features, frame = prepare_image(path, pixels=pixels)
+        features, frame = prepare_image(path, pixels=pixels, kind="mammography")
         assert frame is not None and (features.rows, features.columns) == (1500, 2000)
         assert frame[:, 0].mean() > 0.1 > frame[:, -1].mean()
+
+
+def kept_of(index: pd.DataFrame, cohort: Cohort, root: Path, output: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """A cohort's table without splits, and its images at the top level."""
+    header = apply_header_rules(index, cohort.exclude)
+    waiting = index[header["decision"] == "candidate"]
+    features = prepare_part(waiting, root=root, part=0, pixels=cohort.pixels, kind=cohort.kind, output=output / "part-000.zarr", processes=2)
+    decisions = apply_pixel_rules(header, features, cohort.exclude)
+    table = cohort_table(index, decisions, features, dict.fromkeys(index["patient"], "train"))
+    return table, ImageStore(table, [output / "part-000.zarr"]).level(cohort.pixels.levels - 1).load()
+
+
+def test_nih_chest_x_rays_become_a_cohort(real_data: Path, tmp_path: Path) -> None:
+    """All 420 are kept, six RGBA files among them, and each label is as frequent as in the table."""
+    root = real_data / "nih-cxr14"
+    cohort = Cohort.model_validate({"kind": "chest_xray", "pixels": {"levels": 5}})
+    index = build_index(root, adapter="nih_cxr14", table=None, key=PHANTOM_KEY, processes=2, maximum_quarantined=0.0)
+    assert (index["photometric"] == "RGBA").sum() == 6 and index["table_row"].all() and index["patient"].nunique() == 420
+    table, images = kept_of(index, cohort, root, tmp_path)
+    assert len(table) == 420 and images.shape == (420, 64, 64) and images.std(axis=(1, 2)).min() > 10
+    labels = pd.read_csv(root / "labels.csv").drop(columns=["Image Index", "Patient ID", "list"])
+    expected = labels.sum().rename(str.lower).to_dict() | {"no_finding": int((labels.sum(axis=1) == 0).sum())}
+    assert table["findings"].str.split("|").explode().value_counts().to_dict() == expected
+    colour = (index["photometric"] == "RGBA").to_numpy()
+    assert abs(images[colour].mean() - images[~colour].mean()) < 30
+
+
+def test_bhsd_slices_become_a_head_ct_cohort(real_data: Path, tmp_path: Path) -> None:
+    """Slices as rasters, already in a window; findings are the colours of the masks, a scan's first three digits are the patient."""
+    root = real_data / "bhsd-ct"
+    colours = {(255, 0, 0): "red", (0, 255, 0): "green", (0, 0, 255): "blue", (255, 255, 0): "yellow", (0, 255, 255): "cyan"}
+    rows = []
+    for path in sorted((root / "masks").iterdir()):
+        there = {tuple(map(int, colour)) for colour in np.unique(np.asarray(Image.open(path)).reshape(-1, 3), axis=0)} & set(colours)
+        rows.append((path.stem, path.stem[:3], "|".join(f"bleed_{colours[colour]}" for colour in sorted(there)) or "no_finding"))
+    pd.DataFrame(rows, columns=["path", "patient", "findings"]).to_csv(tmp_path / "table.csv", index=False)
+    cohort = Cohort.model_validate({"kind": "head_ct", "pixels": {"levels": 5}})
+    index = build_index(root / "images", adapter="images", table=tmp_path / "table.csv", key=PHANTOM_KEY, processes=2, maximum_quarantined=0.0)
+    table, images = kept_of(index, cohort, root / "images", tmp_path)
+    assert len(table) == 36 and images.shape == (36, 64, 64) and images.std(axis=(1, 2)).min() > 10
+    assert [set(text.split("|")) for text in table["findings"]] == [set(text.split("|")) for *_, text in rows]
+    assert table["patient"].nunique() == len({patient for _, patient, _ in rows})

@@ -22,13 +22,24 @@ from lookalike.provenance import code_digest
 SCRIPTS = REPOSITORY / "scripts"
 ENVIRONMENTS = REPOSITORY / "envs"
 # Rules that run on a GPU, and rules that are too small to be sent to a scheduler.
-GPU = {"train_stage", "sample_images"}
+GPU = {"train_stage", "sample_images", "train_classifier", "measure_features", "measure_importance"}
 LOCAL = {"tabulate_pair_mi", "tabulate_label_mi", "draw_contours", "draw_spectrum", "compare_published"}
 # A training goes on where it stopped, so that its time limit need not grow.
 STEADY = {("train_stage", "runtime")}
 # One job of the demo for every rule.
 JOB = Wildcards(
-    fromdict=dict(cohort="mammography", images="mammography", generator="progan", synthetic="progan", stage="0", level="0", part="000"),
+    fromdict=dict(
+        cohort="mammography",
+        images="mammography",
+        generator="progan",
+        synthetic="progan",
+        stage="0",
+        level="0",
+        part="000",
+        seed="1",
+        bench="chest",
+        setting="classes_2",
+    ),
 )
 
 # Imports whose conda package has another name.

@@ -17,7 +17,7 @@ from lookalike.training.state import load_networks, save_networks
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    about = {"base": [5, 4], "channels": [8, 6], "latent": 12, "group": 4, "stage": 1}
+    about = {"family": "progan", "base": [5, 4], "channels": [8, 6], "latent": 12, "group": 4, "labels": [], "label_vectors": []}
     shape = {"base": (5, 4), "channels": (8, 6)}
     path = tmp_path / "weights.safetensors"
     networks = {
@@ -62,7 +62,7 @@ def test_networks_load_by_name(weights: Path) -> None:
 
 
 def test_damaged_weights_are_told_in_a_sentence(weights: Path) -> None:
-    weights.with_suffix(".json").write_text('{"base": [5, 4], "channels": [8, 7], "latent": 12, "group": 4}')
+    weights.with_suffix(".json").write_text('{"family": "progan", "base": [5, 4], "channels": [8, 7], "latent": 12, "group": 4, "labels": []}')
     with pytest.raises(LookalikeError, match="do not fit"):
         load_networks(weights)
     weights.write_bytes(weights.read_bytes()[:100])

@@ -18,14 +18,14 @@ import psutil
 import pytest
 import yaml
 from cluster import Cluster, wait_for
-from conftest import TINY, copy_repository, snakemake
+from conftest import TINY, Made, copy_repository, snakemake
 from test_workflow import dry_run, wrongly_rerun
 
 from lookalike.files import sha256
 
 pytestmark = pytest.mark.slow
 SLURM = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10")
-ON_GPUS = {"train_stage", "sample_images"}
+ON_GPUS = {"train_stage", "sample_images", "train_classifier", "measure_features", "measure_importance"}
 PLANTED = """
 from pathlib import Path
 if not Path("failed_once").exists():
@@ -96,9 +96,9 @@ def test_a_second_run_does_nothing_and_a_changed_key_runs_what_reads_it(cluster:
     assert {rule_of(job) for job in cluster.jobs()[len(before) :]} == {"measure_coverage", "write_index"}
 
 
-def test_rerun_matrix_under_the_profile(cluster: Cluster, cluster_run: tuple[Path, list[dict[str, str]]], graph: dict[str, set[str]]) -> None:
+def test_rerun_matrix_under_the_profile(cluster: Cluster, cluster_run: tuple[Path, list[dict[str, str]]], made: dict[str, Made]) -> None:
     assert dry_run(cluster_run[0], how=SLURM, environment=cluster.environment) == {}
-    wrong = wrongly_rerun(cluster_run[0], graph, SLURM, cluster.environment)
+    wrong = wrongly_rerun(cluster_run[0], made, SLURM, cluster.environment)
     assert not wrong, "\n".join(wrong)
 
 

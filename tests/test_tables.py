@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from test_benchmark import study
 
 from lookalike import tables
 from lookalike.errors import LookalikeError
 from lookalike.measures.compare import COLUMNS, LABEL_MI_DEFINITIONS
+from lookalike.utility.benchmark import study_measures
 
 MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
 LABEL = "Demo: simulated & <not> comparable_with 100 % of the paper"
@@ -168,3 +170,59 @@ def test_equal_tables_give_equal_bytes(written: Path, tmp_path: Path) -> None:
     tables.write(tables.korkinof2021_table1(pair_mi().sample(frac=1, random_state=1), definition="density_nmi"), tmp_path / "again", label=LABEL)
     for suffix in ("csv", "tex", "html", "md"):
         assert (tmp_path / f"again.{suffix}").read_bytes() == (written / f"table1.{suffix}").read_bytes()
+
+
+def test_d21_table1_is_a_row_a_setting_of_whole_numbers(tmp_path: Path) -> None:
+    settings, _ = study()
+    tables.write(tables.dumont2021_table1(settings), tmp_path / "table1", label=LABEL)
+    read = pd.read_csv(tmp_path / "table1.csv", comment="#", index_col=[0, 1])
+    assert read.loc[("brain, classes 10", "value"), "classes"] == 10
+    assert read["training"].tolist() == settings["train"].tolist()
+    lines = tables.display(tables.dumont2021_table1(settings))
+    assert {what for _, what, _ in lines} == {"value"} and len(lines) == len(settings)
+    assert lines[0] == ("chest, classes 20", "value", ["32", "4", "20", "900", "90", "90", "100", "100"])
+
+
+def test_d21_summary_prints_gap_interval_and_ceiling() -> None:
+    settings, runs = study()
+    measures = study_measures(settings, runs, draws=50, seed=1)
+    table = tables.dumont2021_summary(measures)
+    assert list(table.frame.columns) == ["chest, cpdgan", "chest, progan", "brain, cpdgan", "brain, progan"]
+    lines = {(row, what): cells for row, what, cells in tables.display(table)}
+    gap = measures[(measures["measure"] == "mean_gap") & (measures["first"] == "brain") & (measures["second"] == "cpdgan")].iloc[0]
+    assert lines["AUC gap, mean", "value"][2] == f"{gap['value']:.4f}"
+    assert lines["AUC gap, mean", "interval"][2] == f"[{gap['low']:.4f}, {gap['high']:.4f}]"
+    assert lines["AUC gap, mean", "ceiling"][2].replace("−", "-").startswith(f"{gap['ceiling']:.4f}")
+    assert "Frechet distance (x)" in table.frame.index.get_level_values(0) and any("own real-trained classifier" in note for note in table.notes)
+    # a P that rounding would make 0 is printed as the bound that it is
+    tiny = measures.assign(value=measures["value"].where(measures["measure"] != "gap_p", 1e-7))
+    lines = {(row, what): cells for row, what, cells in tables.display(tables.dumont2021_summary(tiny))}
+    assert set(lines["P, most v fewest classes", "value"]) == {"≤ 0.0001"}
+    named = tables.dumont2021_summary(study_measures(settings, runs.assign(frechet_name="FID"), draws=5, seed=1))
+    assert "FID" in named.frame.index.get_level_values(0) and not any("own real-trained classifier" in note for note in named.notes)
+
+
+def test_d21_summary_of_one_run() -> None:
+    settings, runs = study(seeds=1, classes=(2,), samples=())
+    lines = {(row, what) for row, what, _ in tables.display(tables.dumont2021_summary(study_measures(settings, runs, draws=5, seed=1)))}
+    assert ("AUC gap, mean", "interval") in lines and ("AUC gap, mean", "ceiling") in lines
+    assert not any(row.startswith("P,") for row, _ in lines)
+
+
+def gap_table() -> pd.DataFrame:
+    rows = [
+        {"label": label, "auc_real": 0.9, "gap": gap, "n_present": n} for label, gap, n in (("mean", 0.05, np.nan), ("pleural_effusion", 0.08, 31))
+    ]
+    table = pd.DataFrame(rows).assign(
+        gap_low=0.01, gap_high=0.1, ceiling=0.002, ceiling_low=-0.01, ceiling_high=0.012, n_test=120, n_patients=90, backbone="random"
+    )
+    return table.assign(auc_synthetic=table["auc_real"] - table["gap"])
+
+
+def test_auc_gap_stands_label_by_label_with_its_ceiling() -> None:
+    table = tables.auc_gap(gap_table())
+    lines = {(row, what): cells for row, what, cells in tables.display(table)}
+    assert lines["mean", "value"] == ["0.900", "0.850", "0.050"]
+    assert lines["pleural effusion (n = 31)", "value"] == ["0.900", "0.820", "0.080"]
+    assert lines["mean", "interval"] == ["", "", "[0.010, 0.100]"] and lines["mean", "ceiling"] == ["", "", "0.002 [−0.010, 0.012]"]
+    assert "120 real test images of 90 patients; backbone: random" in table.caption

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import REPOSITORY, TINY, copy_repository, snakemake
+from conftest import REPOSITORY, TINY, Made, copy_repository, snakemake
 
 from lookalike import config
 
@@ -18,7 +18,12 @@ COHORT = "cohorts.mammography"
 GENERATOR = "generators.progan"
 MEASURES = {"measure_label_mi", "measure_pair_mi", "measure_coverage", "measure_spectrum"}
 
-# One row a config key that the demo reads: another value, and the rules that read it. What lies downstream of them in the graph must rerun too, nothing else.
+CLASSIFIER = dict(
+    size=64, init_features=4, growth_rate=2, block_config=[1, 2], mirror=False, images=32, batch=8, learning_rate=0.1, patience=1, stop=2, epochs=1
+)
+
+# One row a config key that the demo reads: another value, and the rules that read it. What is made from their outputs must be made again too, nothing else.
+# Which jobs of those rules: see SCOPES. Keys that several cohorts or generators have stand here for one of them.
 READS: dict[str, tuple[object, set[str]]] = {
     f"{COHORT}.source.maximum_quarantined": (0.5, {"index_cohort", "select_cohort"}),
     f"{COHORT}.source.identity_key": ("key.txt", {"index_cohort"}),
@@ -36,14 +41,22 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{COHORT}.exclude.foreign_body_score": (1.1, {"select_cohort", "evaluate_detector"}),
     f"{COHORT}.split.train": (0.7, {"select_cohort"}),
     f"{COHORT}.split.validation": (0.2, {"select_cohort"}),
+    f"{COHORT}.split.stratify": (True, {"select_cohort"}),
     f"{COHORT}.split.seed": (2, {"select_cohort"}),
     f"{COHORT}.pixels.window": (1, {"prepare_images"}),
     f"{COHORT}.pixels.base": ([4, 4], {"prepare_images", "train_stage"}),
     f"{COHORT}.pixels.levels": (4, {"prepare_images"}),
     f"{COHORT}.pixels.bits": (16, {"prepare_images", "sample_images"}),
     f"{COHORT}.pixels.rotate": (90, {"prepare_images"}),
+    f"{COHORT}.pixels.fit": ("stretch", {"prepare_images"}),
     f"{COHORT}.pixels.chest_wall": ("right", {"prepare_images"}),
     f"{COHORT}.pixels.background": ("zero", {"prepare_images"}),
+    f"{COHORT}.labels.names": (["malignant"], {"label_cohort"}),
+    f"{COHORT}.labels.uncertain": ("ignore", {"label_cohort"}),
+    f"{COHORT}.labels.minimum": (1, {"label_cohort"}),
+    f"{COHORT}.labels.seed": (2, {"label_cohort"}),
+    "cohorts.brain.labels.undersample.no_finding": (50, {"label_cohort"}),
+    "cohorts.chest.labels.minimum": (1, {"label_cohort"}),
     f"{COHORT}.parts": (3, {"exclude_by_header"}),
     f"{GENERATOR}.split": ("all", {"train_stage"}),
     f"{GENERATOR}.latent": (16, {"train_stage"}),
@@ -51,6 +64,8 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{GENERATOR}.loss.gradient_penalty": (5.0, {"train_stage"}),
     f"{GENERATOR}.loss.drift": (0.002, {"train_stage"}),
     f"{GENERATOR}.loss.gamma": (2.0, {"train_stage"}),
+    f"{GENERATOR}.loss.orthogonal": (0.1, {"train_stage"}),
+    f"{GENERATOR}.critic_steps": (2, {"train_stage"}),
     f"{GENERATOR}.adam_beta1": (0.5, {"train_stage"}),
     f"{GENERATOR}.adam_beta2": (0.9, {"train_stage"}),
     f"{GENERATOR}.adam_epsilon": (1e-7, {"train_stage"}),
@@ -85,11 +100,43 @@ READS: dict[str, tuple[object, set[str]]] = {
     "measures.coverage.grid": (64, {"measure_coverage"}),
     "measures.coverage.cut": (2.0, {"measure_coverage"}),
     "measures.coverage.scale": ("raw", {"measure_coverage", "draw_contours"}),
+    **{f"utility.classifier.{key}": (value, {"train_classifier"}) for key, value in CLASSIFIER.items()},
+    "utility.classifier.device": ("cpu", {"train_classifier", "measure_features", "measure_importance"}),
+    "utility.classifier.threads": (2, set()),
+    "utility.flip": (True, {"measure_auc_gap"}),
+    "utility.frechet_images": (50, {"measure_features"}),
+    "utility.queries": (9, {"measure_features"}),
+    "utility.patch": (4, {"measure_importance"}),
+    "utility.normalise": (False, {"measure_importance"}),
+    "dumont2021.status": ("study", {"compare_published", "write_index"}),
+    "dumont2021.tolerance": (0.1, {"compare_published", "write_index"}),
+    "dumont2021.generators.cpdgan.32.latent": (16, {"train_stage"}),
+    "dumont2021.generators.cpdgan.32.stopping.every_kimg": (0.05, {"train_stage"}),
+    "dumont2021.generators.cpdgan.32.stopping.patience": (1, {"train_stage"}),
+    "dumont2021.generators.cpdgan.32.stopping.maximum_kimg": (0.5, {"train_stage"}),
+    "dumont2021.generators.cpdgan.32.stopping.images": (30, {"train_stage"}),
+    "dumont2021.benchmarks.chest.seed": (2, {"select_setting"}),
+    "dumont2021.benchmarks.chest.settings.classes_2.samples": (19, {"select_setting"}),
+    "dumont2021.benchmarks.chest.settings.classes_2.validation": (7, {"select_setting"}),
+    "dumont2021.benchmarks.chest.settings.classes_2.test": (7, {"select_setting"}),
+    "dumont2021.benchmarks.chest.settings.classes_2.parts": (2, {"sample_images"}),
     "korkinof2021.status": ("study", {"compare_published", "write_index"}),
     "korkinof2021.tolerance": (0.1, {"compare_published", "write_index"}),
 }
-# Keys that the table cannot change alone: `root` and the names are tested on their own, stages below.
-ELSEWHERE = re.compile(r"source\.root|source\.simulated|\.cohort$|\.real$|\.generator$|\.family$|stages\.|korkinof2021\.synthetic")
+# Keys that the table cannot change alone, or that it has under another name. `root`, names, stages, seeds and settings are tested on their own.
+ELSEWHERE = re.compile(
+    r"source\.root|source\.simulated|\.cohort$|\.real$|\.generator$|\.family$|\.labels$|stages\.|korkinof2021\.synthetic|\.kind$|\.stopping$"
+    r"|cohorts\.(chest|brain)\.(?!labels\.(minimum|undersample))|brain\.labels\.minimum|generators\.progan\.32|cpdgan\.32\.(?!latent|stopping)"
+    r"|utility\.(seed|inception)|\.weights$|benchmarks\.brain|benchmarks\.chest\.(pictured|settings\.(samples_|.*\.(dimension|resolution|classes|seeds)$))"
+)
+# Which files a key can change at all, by the beginning of the key.
+SCOPES = {
+    r"cohorts\.mammography|generators\.|synthetic\.": r"^(?!.*(chest|brain|dumont2021))",
+    r"cohorts\.chest|dumont2021\.benchmarks\.chest\.seed": "chest",
+    r"cohorts\.brain": "brain",
+    r"dumont2021\.generators\.cpdgan": "/cpdgan/",
+    r"dumont2021\.benchmarks\.chest\.settings\.classes_2": "chest/classes_2",
+}
 
 
 def dry_run(
@@ -110,18 +157,25 @@ def dry_run(
 def nested(path: str, value: object) -> dict:
     """{'a': {'b': value}} from 'a.b'."""
     for part in reversed(path.split(".")):
-        value = {part: value}
+        value = {int(part) if part.isdigit() else part: value}
     return value  # type: ignore[return-value]
 
 
-def downstream(graph: dict[str, set[str]], rules: set[str]) -> set[str]:
-    """The rules themselves and all that depends on them."""
-    found, waiting = set(), list(rules)
-    while waiting:
-        rule = waiting.pop()
-        if rule not in found:
-            found.add(rule)
-            waiting += graph.get(rule, ())
+def pending(folder: Path, overlay: dict, name: str, how: tuple[str, ...] = ("--cores", "2"), environment: dict | None = None) -> dict[str, str]:
+    """Output files that would be made, and their rules."""
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(overlay))
+    run = snakemake(folder, "--summary", *how, "--configfile", TINY, path.name, environment=environment)
+    assert run.returncode == 0, run.stdout
+    rows = [line.split("\t") for line in run.stdout.splitlines() if line.startswith("results/")]
+    return {file: rule for file, _, rule, *_, plan in rows if plan == "update pending"}
+
+
+def downstream(made: dict[str, Made], files: set[str]) -> set[str]:
+    """The files themselves and all that is made from them."""
+    found = set(files)
+    while more := {file for file, origin in made.items() if file not in found and origin.inputs & found}:
+        found |= more
     return found
 
 
@@ -164,23 +218,42 @@ def test_comments_and_key_order_do_not_count_but_code_does(finished_run: Path) -
         module.write_text(text)
 
 
-def wrongly_rerun(folder: Path, graph: dict[str, set[str]], how: tuple[str, ...] = ("--cores", "2"), environment: dict | None = None) -> list[str]:
-    """Keys of READS whose change reruns other rules than it should."""
+def wrongly_rerun(folder: Path, made: dict[str, Made], how: tuple[str, ...] = ("--cores", "2"), environment: dict | None = None) -> list[str]:
+    """Keys of READS whose change makes other files anew than it should."""
 
     def rerun(item: tuple[str, tuple[object, set[str]]]) -> str | None:
         key, (value, readers) = item
-        got = set(dry_run(folder, nested(key, value), key.replace(".", "_"), how, environment)) - {"all"}
-        wanted = downstream(graph, readers) - {"all"}
-        return None if got == wanted else f"{key}: too many {sorted(got - wanted)}, missing {sorted(wanted - got)}"
+        got = pending(folder, nested(key, value), key.replace(".", "_"), how, environment)
+        scope = next((files for keys, files in SCOPES.items() if re.match(keys, key)), "")
+        wanted = downstream(made, {file for file, origin in made.items() if origin.rule in readers and re.search(scope, file)})
+        many, missing = got.keys() & made.keys() - wanted, wanted - got.keys()
+        return f"{key}: too many {sorted(many)}, missing {sorted(missing)}" if many or missing else None
 
     with ThreadPoolExecutor(2) as pool:
         return [sentence for sentence in pool.map(rerun, READS.items()) if sentence]
 
 
 @pytest.mark.slow
-def test_a_changed_key_reruns_exactly_what_reads_it(finished_run: Path, graph: dict[str, set[str]]) -> None:
-    wrong = wrongly_rerun(finished_run, graph)
+def test_a_changed_key_reruns_exactly_what_reads_it(finished_run: Path, made: dict[str, Made]) -> None:
+    assert len(made) > 300
+    wrong = wrongly_rerun(finished_run, made)
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+def test_more_seeds_add_their_own_jobs_and_another_setting_is_left_alone(finished_run: Path, made: dict[str, Made]) -> None:
+    def setting(**values: int) -> dict:
+        return {"dumont2021": {"benchmarks": {"chest": {"settings": {"samples_20": values}}}}}
+
+    collected = {"collect_settings", "collect_runs", "tabulate_settings", "tabulate_gaps", "compare_published", "write_index"}
+    new = {"train_stage", "sample_images", "train_classifier", "measure_auc_gap", "measure_features"}
+    more = pending(finished_run, setting(seeds=3), "seeds")
+    assert {rule for file, rule in more.items() if "seed_" in file} == new
+    assert {file for file in more if "seed_" in file and not re.search(r"chest/samples_20.*/seed_[23]", file)} == set()
+    fewer = pending(finished_run, setting(samples=9), "samples")
+    assert new | {"select_setting"} <= set(fewer.values())
+    made_for_others = {file: rule for file, rule in fewer.items() if "chest/samples_20" not in file}
+    assert {rule for rule in made_for_others.values() if not rule.startswith("draw_")} <= collected
 
 
 @pytest.mark.slow

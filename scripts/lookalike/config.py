@@ -197,6 +197,12 @@ class Cohort(Section):
     labels: Labels | None = Field(None, description="Labels to learn; null = none.")
     parts: int = Field(1, ge=1, le=256, description="Scatter parts in which images are decoded (aim at minutes of work a part).")
 
+    @model_validator(mode="after")
+    def _only_breasts_have_a_chest_wall(self) -> Cohort:
+        if self.kind != "mammography" and (self.pixels.chest_wall != "keep" or self.pixels.background != "keep"):
+            raise ValueError(f"pixels.chest_wall and pixels.background must be `keep` for {self.kind}: they are found by the shape of a breast")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_kind(cls, raw: Any) -> Any:
@@ -424,7 +430,7 @@ class Classifier(Section):
     stop: int = Field(3, ge=1, description="Epochs without a better validation AUC after which training ends.")
     epochs: int = Field(100, ge=1, description="Epochs, at most.")
     device: Device = Field("auto", description="As for training.")
-    threads: int = Field(2, ge=1, description="CPU threads (a resource: changing it reruns nothing).")
+    threads: int = Field(2, ge=1, exclude=True, description="CPU threads (a resource: changing it reruns nothing).")
 
 
 class Inception(Section):
@@ -449,6 +455,12 @@ class Utility(Section):
     queries: int = Field(100, ge=1, description="Synthetic images whose nearest real neighbours are looked for (D21: 100).")
     patch: Literal[2, 4] = Field(2, description="Side of the patches of an importance map (D21: 2; its code: 4).")
     normalise: bool = Field(True, description="Divide importance maps by their sum (D21; its code does not).")
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> Utility:
+        if self.classifier.size % self.patch:
+            raise ValueError(f"a picture of {self.classifier.size} does not divide into patches of {self.patch}: change classifier.size or patch")
+        return self
 
 
 class Setting(Section):
@@ -483,7 +495,7 @@ class Dumont2021(Section):
     generators: dict[Name, dict[int, Recipe]] = Field(
         ...,
         min_length=1,
-        description="By name, then by resolution: which generators are trained in a setting follows from its resolution. null removes a name.",
+        description="By name, then by resolution: which generators are trained in a setting follows from its resolution. Figures keep their order; Figure 6 shows the first.",
     )
     benchmarks: dict[Name, Benchmark] = Field(
         ..., min_length=1, description="By name, in the order of the panels (D21: chest, brain); null removes one."
@@ -598,10 +610,38 @@ class Config(Section):
             for seed in range(1, setting.seeds + 1)
         ]
 
+    def with_runs(self) -> Config:
+        """The config with a generator and a synthetic set for each of D21's runs, under the run's name: they look like the user's own from here on."""
+        generators: dict[str, Generator] = dict(self.generators)
+        synthetic: dict[str, Synthetic] = dict(self.synthetic)
+        for run in self.runs():
+            setting = self.setting(run.images)
+            recipe = self.recipes(setting)[run.generator]
+            # not validated: their names are no user's, and the parts of them have been checked
+            generators[run.name] = Generator.model_construct(**dict(recipe), cohort=run.images, split="train", seed=run.seed)
+            synthetic[run.name] = Synthetic.model_construct(
+                real=run.images, generator=run.name, cohort=None, images=None, parts=setting.parts, network="averaged",
+                batch=recipe.stages[-1].batch, device=recipe.device, seed=run.seed,
+            )  # fmt: skip
+        return self.model_copy(update={"generators": generators, "synthetic": synthetic})
+
+    def setting(self, images: str) -> Setting:
+        """D21's setting of that image set (`Run.images`)."""
+        _, benchmark, setting = images.split("/")
+        assert self.dumont2021 is not None
+        return self.dumont2021.benchmarks[benchmark].settings[setting]
+
+    def cohort_of(self, images: str) -> str:
+        """The cohort that a set of real images, a cohort or a setting of D21, is taken from."""
+        if images in self.cohorts:
+            return images
+        assert self.dumont2021 is not None
+        return self.dumont2021.benchmarks[images.split("/")[1]].cohort
+
     def level(self, synthetic: str) -> int:
         """Level of detail at which a synthetic set is compared: the highest that both sides have."""
         settings = self.synthetic[synthetic]
-        real = self.cohorts[settings.real].pixels.levels
+        real = self.cohorts[self.cohort_of(settings.real)].pixels.levels
         if settings.cohort:
             own = self.cohorts[settings.cohort].pixels.levels
         else:

@@ -1,7 +1,7 @@
 """results/index.html: one page, whole in itself, that a person reads first and can send to a co-author.
 
-The answer stands on top, computed from the measures; then every paper item beside its printed value; then the cohort, the training and where it all comes
-from. Pictures are embedded; nothing is fetched, and no script runs.
+The answer stands on top, computed from the measures; then every item of each paper beside its printed value; then the cohorts, the training and where it all
+comes from. Pictures are embedded; nothing is fetched, and no script runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from lookalike.files import atomic
 from lookalike.published import CHECK_STATUSES, CHECKS, NUMBERS, STATUSES, Published
-from lookalike.tables import interval, number
+from lookalike.tables import Table, html, interval, number
 
 MOMENTS = {"M1": "mean", "M2": "variance", "M3": "skewness", "M4": "kurtosis", "M5": "hyperskewness"}
 CAPTIONS = {
@@ -33,6 +33,15 @@ CAPTIONS = {
     "flow": "Every file found, and why it left. Rules apply from top to bottom; the first that fits gives the reason.",
     "curves": "Over the number of real images shown; grey where the newest layers fade in.",
     "grid": "Images from the averaged generator at the end of the stage.",
+    "dumont2021_figure1": "From the files found to the AUC gaps, with the counts of what ran. Orange: real images; blue: synthetic ones.",
+    "dumont2021_figure2": "Orange: classifiers that learnt from real images; bars: from synthetic ones, from chance (0.5) upwards. Thick whiskers and band: standard "
+    "deviation over seeds; thin whiskers: patient-clustered 95 % interval of the gap, hung from the orange line.",
+    "dumont2021_figure3": "Runs with the most and the fewest classes, or images a class. Box: quartiles; whiskers: 1.5 interquartile ranges; points: runs; a square: a single run.",
+    "dumont2021_figure4": "Synthetic images, not selected, above the real training images that are nearest to them in the real-trained classifier's features.",
+    "dumont2021_figure5": "Of the label that a classifier loses most on by learning from synthetic images, the synthetic images whose moments lie farthest from the real ones', "
+    "above their nearest real training images. Under each: the moment, and how many standard deviations of the real images it is off.",
+    "dumont2021_figure6": "Real test images, and how much the loss of a classifier grows where a patch is hidden, by what it learnt from. Each map has its own scale.",
+    "dumont2021_figure7": "As Figure 6, with every generator.",
 }
 """Caption of an item, by its id or else by the name of its picture."""
 NO_MERIT = (
@@ -49,29 +58,38 @@ class Item(TypedDict):
 
     id: str
     """The item's name in the comparison, or any other."""
-    section: Literal["paper", "cohort", "training", "other"]
+    section: Literal["korkinof2021", "dumont2021", "cohort", "training", "other"]
     title: NotRequired[str]
     """By default that of the printed values."""
     caption: NotRequired[str]
     picture: NotRequired[Path]
     """PNG to embed."""
-    table: NotRequired[Path]
-    """HTML fragment made by `tables.write`."""
+    table: NotRequired[Path | Table]
+    """A table, or the HTML fragment that `tables.write` made of one."""
     files: NotRequired[Sequence[str]]
     """Files to name below."""
+
+
+class Paper(TypedDict):
+    """A paper, and what of ours is held against it."""
+
+    published: Published
+    status: Literal["demo", "study"]
+    label: str
+    """The line that all files carry about the data behind them."""
+    subject: str
+    """What is held against its printed values, in words."""
 
 
 class Overview(TypedDict):
     """What the page says around its items."""
 
-    status: Literal["demo", "study"]
-    label: str
-    """The line that all files carry about the data behind them."""
-    synthetic: str
-    real: str
-    published: Published
+    papers: Sequence[Paper]
+    title: str
     measures: pd.DataFrame
-    """All comparison tables of the set, one below the other."""
+    """All comparison tables of K21's set, one below the other; none: no rows."""
+    gaps: pd.DataFrame
+    """Mean AUC gaps: name, value, low, high, ceiling, ceiling_low, ceiling_high; none: no rows."""
     definitions: Mapping[str, str]
     """Definition of coverage to speak of."""
     cohort: Mapping[str, str]
@@ -119,47 +137,62 @@ def write_index(items: Sequence[Item], comparison: pd.DataFrame, overview: Overv
         overview: everything else.
         output: the HTML file.
     """
-    printed = overview["published"]
-    # read from a file, a column with empty cells may hold text
-    numbers = {name: pd.to_numeric(comparison[name]) for name in NUMBERS}
-    comparison = comparison.assign(**numbers, decimals=[printed.decimals(name) for name in comparison["id"]])
-    titles = TITLES | {name: item.title for name, item in printed.items.items()}
-    notes = {name: item.note for name, item in printed.items.items()}
-    shown = [_shown(item, titles, notes, comparison) for item in items]
-    named = {item["id"] for item in items}
-    absent = [
-        {
-            "title": titles.get(str(name), str(name)),
-            "values": int(rows["published"].notna().sum()),
-            "reason": _common(rows["reason"]) or "see the full comparison",
-        }
-        for name, rows in comparison.groupby("item", sort=False)
-        if name not in named and name != CHECKS
-    ]
+    papers = [{**paper, **_paper(paper["published"], items, comparison)} for paper in overview["papers"]]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    counts = {str(status): int(count) for status, count in comparison["status"].value_counts().items()}
+    shown = [item for paper in papers for item in paper["items"]]
+    shown += [_shown(item, TITLES, {}, comparison.iloc[:0]) for item in items if item["section"] in ("cohort", "training", "other")]
+    labels = list(dict.fromkeys(paper["label"] for paper in overview["papers"] if paper["label"]))
     page = environment.get_template("index_page.html.jinja").render(
         overview=overview,
-        cards=answer(overview["measures"], definitions=overview["definitions"]),
-        sections={section: [item for item in shown if item["section"] == section] for section in ("paper", "other", "cohort", "training")},
-        absent=absent,
-        checks=_rows(comparison[comparison["item"] == CHECKS]),
-        everything=_rows(comparison),
+        label="; ".join(labels),
+        papers=papers,
+        cards=answer(overview["measures"], definitions=overview["definitions"], gaps=overview["gaps"]),
+        sections={section: [item for item in shown if item["section"] == section] for section in ("other", "cohort", "training")},
         no_merit=NO_MERIT,
-        counts=[(status, counts[status]) for status in (*STATUSES, *CHECK_STATUSES) if status in counts],
     )
     with atomic(output) as path:
         path.write_text(page, encoding="utf-8")
 
 
-def answer(measures: pd.DataFrame, *, definitions: Mapping[str, str]) -> list[Card]:
-    """The answer in three parts (moments together, moments alone, texture), each computed from rows of the measures; parts without rows are left out."""
+def _paper(printed: Published, items: Sequence[Item], comparison: pd.DataFrame) -> dict[str, Any]:
+    """A paper's items beside its printed values, the items that are no part of this run, its checks, and how many rows have which status."""
+    rows = comparison[comparison["paper"] == printed.paper]
+    # read from a file, a column with empty cells may hold text
+    numbers = {name: pd.to_numeric(rows[name]) for name in NUMBERS}
+    rows = rows.assign(**numbers, decimals=[printed.decimals(name) for name in rows["id"]])
+    titles = {name: item.title for name, item in printed.items.items()}
+    notes = {name: item.note for name, item in printed.items.items()}
+    own = [item for item in items if item["section"] == printed.section]
+    named = {item["id"] for item in own}
+    absent = [
+        {
+            "title": titles.get(str(name), str(name)),
+            "values": int(part["published"].notna().sum()),
+            "reason": _common(part["reason"]) or "see the full comparison",
+        }
+        for name, part in rows.groupby("item", sort=False)
+        if name not in named and name != CHECKS
+    ]
+    counts = {str(status): int(count) for status, count in rows["status"].value_counts().items()}
+    return {
+        "items": [_shown(item, titles, notes, rows) for item in own],
+        "absent": absent,
+        "checks": _rows(rows[rows["item"] == CHECKS]),
+        "everything": _rows(rows),
+        "counts": [(status, counts[status]) for status in (*STATUSES, *CHECK_STATUSES) if status in counts],
+    }
+
+
+def answer(measures: pd.DataFrame, *, definitions: Mapping[str, str], gaps: pd.DataFrame) -> list[Card]:
+    """The answer in parts (moments together, moments alone, texture, what a classifier learns), each computed from rows of the measures or from the AUC gaps;
+    parts without rows are left out."""
     pairs, mean = (_select(measures, measure, definitions["coverage"]) for measure in ("coverage", "coverage_mean"))
     label_mi, spectrum = _select(measures, "label_mi", "clipped"), _select(measures, "spectrum", "log10_power_ratio")
     cards = [_coverage(pairs, mean.iloc[0])] if len(mean) else []
-    return cards + [part(rows) for part, rows in ((_label_mi, label_mi), (_spectrum, spectrum)) if len(rows)]
+    gaps = gaps.dropna(subset="value").reset_index(drop=True)
+    return cards + [part(rows) for part, rows in ((_label_mi, label_mi), (_spectrum, spectrum), (_gaps, gaps)) if len(rows)]
 
 
 def _select(measures: pd.DataFrame, measure: str, definition: str) -> pd.DataFrame:
@@ -239,6 +272,34 @@ def _spectrum(rows: pd.DataFrame) -> Card:
     )
 
 
+def _gaps(rows: pd.DataFrame) -> Card:
+    worst, best = rows.iloc[int(rows["value"].to_numpy().argmax())], rows.iloc[int(rows["value"].to_numpy().argmin())]
+    span = 1.05 * max(_largest(rows, "value", "low", "high", "ceiling", "ceiling_low", "ceiling_high"), 0.02)
+    several = len(rows) > 1
+    return Card(
+        title="What is a classifier trained on synthetic images worth?",
+        figure=f"{number(best['value'], 2)} to {number(worst['value'], 2)}" if several else number(worst["value"], 3),
+        unit="of AUC lost on real test images by learning from synthetic instead of real ones"
+        + (f", by data set and generator ({len(rows)} of them)" if several else ""),
+        sentences=(
+            _sentence(
+                f"{'Most' if several else 'That'} is {worst['name']}, with the 95 % interval {{}}; 0.5 is chance, so nothing at all learnt would cost the whole AUC above it.",
+                interval(worst["low"], worst["high"], 3),
+            ),
+            _sentence(
+                "Two classifiers that learnt from the same real images with different seeds differ by {} {} there: here that is the ceiling.",
+                number(worst["ceiling"], 3),
+                interval(worst["ceiling_low"], worst["ceiling_high"], 3),
+            ),
+        ),
+        marks=_marks(
+            rows.assign(matched=rows["value"], matched_low=rows["low"], matched_high=rows["high"]), -span, span, list(rows["name"]), decimals=3
+        ),
+        ends=(number(-span, 2), number(span, 2)),
+        better="0 loses nothing; right is worse",
+    )
+
+
 def _sentence(text: str, *numbers: str) -> str:
     """The sentence with its numbers, or that they are missing: an answer without spread and ceiling must say so."""
     return text.format(*numbers) if all(numbers) else "Too few patients for an interval or a ceiling."
@@ -274,12 +335,16 @@ def _shown(item: Item, titles: Mapping[str, str], notes: Mapping[str, str], comp
         "note": notes.get(item["id"], ""),
         "picture": base64.b64encode(item["picture"].read_bytes()).decode() if "picture" in item else "",
         # our own tables escape what they hold
-        "table": Markup(item["table"].read_text(encoding="utf-8")) if "table" in item else "",
+        "table": Markup(_fragment(item["table"])) if "table" in item else "",
         "files": list(item.get("files", ())),
         "rows": _rows(rows),
         "reason": _common(comparison.loc[comparison["item"] == item["id"], "reason"]),
         "statuses": statuses,
     }
+
+
+def _fragment(table: Path | Table) -> str:
+    return table.read_text(encoding="utf-8") if isinstance(table, Path) else html(table, label="")
 
 
 def _rows(comparison: pd.DataFrame) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ from lookalike.files import atomic, sha256
 PACKAGE = Path(__file__).parent
 RECORDED_PACKAGES = ("numpy", "scipy", "pandas", "torch", "pydicom", "zarr", "matplotlib", "snakemake")
 # Paths of raw data stay out of results.
-PRIVATE_KEYS = ("root", "table", "identity_key")
+PRIVATE_KEYS = ("root", "table", "identity_key", "weights", "path")
 # Read by every script, but never by what a script computes: an error's wording or a record's fields must not retrain a network.
 UNDIGESTED = ("errors", "provenance", "config")
 

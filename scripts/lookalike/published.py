@@ -1,4 +1,4 @@
-"""The values that a paper prints, how far they agree with one another, and how ours compare with them.
+"""The values that papers print, how far they agree with one another, and how ours compare with them.
 
 Nothing is called reproduced by default: demo data are never comparable, an unknown definition is never comparable, and a value of ours must be near the
 printed one and have it inside its interval before the word is used.
@@ -7,9 +7,9 @@ printed one and have it inside its interval before the word is used.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import yaml
@@ -50,7 +50,7 @@ COLUMNS = (
 NUMBERS = COLUMNS[6:14]
 """Columns of numbers, empty where there is none."""
 CHECKS = "checks"
-DEMO_REASON = "Demo: data or scale do not allow a comparison (korkinof2021.status)."
+DEMO_REASON = "Demo: data or scale do not allow a comparison ({section}.status)."
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 
@@ -76,6 +76,8 @@ class Value(_Section):
     first: str = ""
     second: str = ""
     aggregate: Literal["min", "max"] | None = None
+    below: bool = False
+    """Printed as `< value`."""
     height: int | None = None
     width: int | None = None
 
@@ -93,7 +95,32 @@ class Item(_Section):
     never: str = ""
     missing: str = ""
     note: str = ""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """What a table's columns count, by the measure that answers them (`setting_<column>`)."""
+    settings: dict[str, dict[str, tuple[int | None, ...]]] = Field(default_factory=dict)
+    """A table by benchmark and setting: a number a column, null where none is printed. Each becomes a value of its own."""
     values: tuple[Value, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cells_are_values(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping) or "settings" not in raw:
+            return raw
+        values = [
+            {
+                "id": f"{benchmark}_{setting}_{column}",
+                "cell": f"{benchmark}, {setting.replace('_', ' ')}: {words}",
+                "value": number,
+                "measure": f"setting_{column}",
+                "first": benchmark,
+                "second": setting,
+            }
+            for benchmark, settings in raw["settings"].items()
+            for setting, numbers in settings.items()
+            for (column, words), number in zip(raw["columns"].items(), numbers, strict=True)
+            if number is not None
+        ]
+        return {**raw, "values": values}
 
     @model_validator(mode="after")
     def _printed_exactly(self) -> Item:
@@ -109,9 +136,11 @@ class Item(_Section):
 class Published(_Section):
     """A paper's printed values."""
 
+    section: Literal["korkinof2021", "dumont2021"]
+    """Config section of the paper's study."""
     paper: str
     citation: str
-    reconstructed_successes: tuple[int, ...]
+    reconstructed_successes: tuple[int, ...] = ()
     items: dict[Id, Item]
 
     @model_validator(mode="after")
@@ -182,7 +211,7 @@ def compare(
         One row a value, one an item without values, one a check; columns COLUMNS. For checks `ours` is what other printed values imply.
     """
     rows = []
-    demo = DEMO_REASON if status == "demo" else ""
+    demo = DEMO_REASON.format(section=published.section) if status == "demo" else ""
     for name, item in published.items.items():
         place = {"paper": published.paper, "item": name, "rule": item.rule, "file": item.file.format(synthetic=synthetic)}
         if not item.values:
@@ -192,7 +221,8 @@ def compare(
             blocked = item.missing or _joined(demo, item.never, value.never)
             mine = _ours(ours, item, value, definitions)
             decimals = published.decimals(value.id)
-            verdict = (NOT_COMPARABLE, blocked) if blocked else _verdict(value.value, mine, max(tolerance * abs(value.value), 0.5 * 10.0**-decimals))
+            allowed = max(tolerance * abs(value.value), 0.5 * 10.0**-decimals)
+            verdict = (NOT_COMPARABLE, blocked) if blocked else _verdict(value.value, mine, allowed, below=value.below)
             row = {**place, "id": value.id, "cell": value.cell, "published": value.value, **mine}
             rows.append({**row, "status": verdict[0], "reason": _joined(verdict[1], value.note)})
     for row in checks(published):
@@ -235,9 +265,11 @@ def _ours(ours: pd.DataFrame, item: Item, value: Value, definitions: Mapping[str
     return {"ours": float(row["value"]), **{name: float(row[name]) for name in _STATISTICS}}
 
 
-def _verdict(printed: float, mine: Mapping[str, float], allowed: float) -> tuple[str, str]:
+def _verdict(printed: float, mine: Mapping[str, float], allowed: float, *, below: bool) -> tuple[str, str]:
     if math.isnan(mine["ours"]):
         return NOT_COMPARABLE, "No value of ours answers this one."
+    if below:
+        return (REPRODUCED, "Below the printed bound.") if mine["ours"] < printed else (DIFFERS, "Not below the printed bound.")
     near = abs(mine["ours"] - printed) <= allowed * (1 + 1e-9)
     inside = mine["low"] <= printed <= mine["high"]
     if math.isnan(mine["low"]) or math.isnan(mine["high"]):
@@ -251,7 +283,6 @@ def _verdict(printed: float, mine: Mapping[str, float], allowed: float) -> tuple
 
 def checks(published: Published) -> list[dict[str, object]]:
     """What printed values imply about other printed values: rows with id, cell, published, ours (the implied value), status and reason."""
-    value = published.value
     rows = []
 
     def check(name: str, cell: str, printed: float, implied: float, decimals: int, reason: str) -> None:
@@ -259,6 +290,12 @@ def checks(published: Published) -> list[dict[str, object]]:
         row = {"id": f"check_{name}", "cell": cell, "published": printed, **_EMPTY, "ours": implied}
         rows.append({**row, "status": CONSISTENT if agrees else INCONSISTENT, "reason": reason})
 
+    {"korkinof2021": _check_korkinof2021, "dumont2021": _check_dumont2021}[published.section](published, check)
+    return rows
+
+
+def _check_korkinof2021(published: Published, check: Callable[[str, str, float, float, int, str], None]) -> None:
+    value = published.value
     for moment in ("m1", "m2", "m3", "m4", "m5"):
         implied = inverse_digamma(digamma_constant(1000, 1000) - value(f"table2_mi_{moment}").value)
         reason = "Implied by the printed MI at 1,000 images a set: the second row of Table 2 is the digamma mean and no measurement of its own."
@@ -295,7 +332,49 @@ def checks(published: Published) -> list[dict[str, object]]:
     check("readers", "text, readers", value("demographics_readers").value, people, 0, "Radiologists and others.")
     people += value("demographics_repeats").value
     check("attempts", "Table 4, attempts", attempts, people, 0, "Readers and repeated attempts.")
-    return rows
+
+
+def _check_dumont2021(published: Published, check: Callable[[str, str, float, float, int, str], None]) -> None:
+    def value(name: str) -> float:
+        return published.value(name).value
+
+    table = published.items["dumont2021_table1"].settings
+    for benchmark, settings in table.items():
+        for dimension in ("classes", "samples"):
+            rows = [name for name in settings if name.startswith(dimension)]
+            for column, reason in (("train", "Classes times training images a class."), ("test", "The same number of images of each class.")):
+                cells = {name: (value(f"{benchmark}_{name}_{column}"), value(f"{benchmark}_{name}_classes")) for name in rows}
+                right = sum(
+                    total % classes == 0 and (column == "test" or total == classes * value(f"{benchmark}_{name}_smallest"))
+                    for name, (total, classes) in cells.items()
+                )
+                cell = f"Table 1, {benchmark}, {dimension}: settings whose {column} images are as many as their classes imply"
+                check(f"{benchmark}_{dimension}_{column}", cell, len(rows), right, 0, reason)
+        pool, train = value(f"pool_{benchmark}_train_images"), value(f"{benchmark}_resolution_32_train")
+        reason = "Its training split has so many images, and this benchmark uses all of them."
+        check(f"{benchmark}_resolution_train", f"Table 1, {benchmark}, resolution: training images", train, pool, 0, reason)
+    methods, note = value("pool_chest_validation_images_methods"), value("pool_chest_validation_images")
+    check("chest_validation", "text, chest, validation images (Methods)", methods, note, 0, "Printed below Table 1.")
+
+    positives = value("brain_images") - value("brain_negatives")
+    folds = sum(value(f"pool_brain_{split}_images") for split in ("train", "validation", "test"))
+    reason = f"As many negatives as positives: {value('brain_images'):,.0f} images less {value('brain_negatives'):,.0f} negatives, twice. Rare classes left, so it should be less."
+    check("brain_folds", "text, brain, images of the three splits", folds, 2 * positives, 0, reason)
+    patients = sum(value(f"pool_brain_{split}_patients") for split in ("train", "validation", "test"))
+    reason = "The three splits. The rest may have gone with the rare classes and the negatives left out; the paper does not say."
+    check("brain_patients", "text, brain, patients", value("brain_patients"), patients, 0, reason)
+    check("gpu_days", "text, GPU days", value("gpu_days"), value("gpu_hours") / 24, 0, f"{value('gpu_hours'):,.0f} GPU hours.")
+    check("seeds", "text, initialisations of each model", value("seeds"), value("seeds_512"), 0, "At 512 × 512 there was one.")
+    for resolution, phases in ((256, 11), (512, 13)):
+        reason = f"{phases} phases of a million images, which the stopping rule takes as a minimum."
+        check(
+            f"convergence_{resolution}",
+            f"text, {resolution} × {resolution}: millions of images",
+            value(f"convergence_{resolution}"),
+            phases,
+            1,
+            reason,
+        )
 
 
 def _attempts(group: Value) -> int:

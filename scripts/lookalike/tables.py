@@ -34,13 +34,13 @@ class Table:
     """A table ready to be written."""
 
     frame: pd.DataFrame
-    """Full precision: rows indexed by (row, statistic) with the STATISTICS of each row in order, columns M1 to M5; NaN where the layout leaves a cell empty."""
+    """Full precision: rows indexed by (row, statistic) with the STATISTICS of each row in order (of counts only `value`); NaN where the layout leaves a cell empty."""
     decimals: Mapping[str, int]
     """Printed decimals of each row."""
     caption: str
     notes: tuple[str, ...]
     bounds: frozenset[str] = frozenset()
-    """Rows whose values are upper bounds where `low` is 0: permutation P values that no permutation reached."""
+    """Rows of P values, printed as upper bounds where `low` is 0 (no permutation reached them) or where rounding would make them 0."""
 
 
 def korkinof2021_table1(pair_mi: pd.DataFrame, *, definition: str) -> Table:
@@ -56,7 +56,7 @@ def korkinof2021_table1(pair_mi: pd.DataFrame, *, definition: str) -> Table:
     rows = pair_mi[(pair_mi["measure"] == "pair_mi") & (pair_mi["definition"] == definition)]
     cells = {(first, second): _one(rows, first=first, second=second) for place, first in enumerate(MOMENTS) for second in MOMENTS[place:]}
     return Table(
-        frame=_frame(MOMENTS, cells),
+        frame=_frame(MOMENTS, MOMENTS, cells),
         decimals=dict.fromkeys(MOMENTS, 3),
         caption=f"Agreement of real and synthetic joint densities of moment pairs ({definition}; higher is better), in the layout of K21, Table 1.",
         notes=(RECONSTRUCTION_NOTE.format(definition=definition), MOMENT_NOTE, CEILING_NOTE),
@@ -85,7 +85,7 @@ def korkinof2021_table2(label_mi: pd.DataFrame) -> Table:
     rows = label_mi[label_mi["measure"] == "label_mi"]
     cells = {(name, moment): _one(rows, definition=key, first=moment) for key, (name, _) in LABEL_MI_ROWS.items() for moment in MOMENTS}
     return Table(
-        frame=_frame([name for name, _ in LABEL_MI_ROWS.values()], cells),
+        frame=_frame([name for name, _ in LABEL_MI_ROWS.values()], MOMENTS, cells),
         decimals=dict(LABEL_MI_ROWS.values()),
         caption="Mutual information between each moment and the label real or synthetic (lower is better; 0 to ln 2 = 0.693), in the layout of K21, Table 2.",
         notes=(
@@ -96,6 +96,114 @@ def korkinof2021_table2(label_mi: pd.DataFrame) -> Table:
             CEILING_NOTE.replace("Ceiling:", "Ceiling (here a floor: less is better):"),
         ),
         bounds=frozenset({LABEL_MI_ROWS["p"][0]}),
+    )
+
+
+SETTING_COLUMNS = {
+    "resolution": "side (px)",
+    "labels": "labels",
+    "classes": "classes",
+    "train": "training",
+    "validation": "validation",
+    "test": "test",
+    "smallest": "smallest class",
+    "largest": "largest class",
+}
+"""Column of the settings to its printed name."""
+
+
+def dumont2021_table1(settings: pd.DataFrame) -> Table:
+    """The settings that were built, counted, in the layout of D21's Table 1.
+
+    Args:
+        settings: a row a setting: benchmark, setting and the keys of SETTING_COLUMNS.
+    """
+    names = [f"{row['benchmark']}, {row['setting'].replace('_', ' ')}" for row in settings.to_dict("records")]
+    frame = settings[list(SETTING_COLUMNS)].rename(columns=SETTING_COLUMNS).astype(float)
+    frame.index = pd.MultiIndex.from_product([names, ["value"]], names=["row", "statistic"])
+    return Table(
+        frame=frame,
+        decimals=dict.fromkeys(names, 0),
+        caption="Images of each setting, counted in the sets that were built, in the layout of D21, Table 1.",
+        notes=(
+            "A class is a combination of labels. Smallest and largest class: training images. D21 prints one number for validation and test.",
+            "Where a setting of D21 was built with other numbers, results/comparison.csv says so.",
+        ),
+    )
+
+
+SUMMARY_ROWS = {
+    "mean_gap": ("AUC gap, mean", 4),
+    "sd_gap": ("AUC gap, standard deviation", 4),
+    "mean_auc_real": ("AUC, learnt from real images", 3),
+    "mean_auc_synthetic": ("AUC, learnt from synthetic images", 3),
+    "mean_delta_synthetic": ("AUC on synthetic less AUC on real images", 4),
+    "mean_frechet": ("{definition}", 2),
+    "classes": ("P, most v fewest classes", 4),
+    "samples": ("P, most v fewest images a class", 4),
+    "settings": ("Settings", 0),
+    "runs": ("Runs", 0),
+}
+"""Measure of the study (of `gap_p`: its definition) to printed name and decimals."""
+
+
+def dumont2021_summary(measures: pd.DataFrame) -> Table:
+    """Mean AUC gap of each benchmark and generator with what belongs to it, and the tests of D21's text.
+
+    Args:
+        measures: as `utility.benchmark.study_measures` gives them.
+    """
+    own = measures[measures["measure"].isin({*SUMMARY_ROWS, "gap_p"})]
+    distance = next(iter(own.loc[own["measure"] == "mean_frechet", "definition"]), "")
+    printed = {key: (name.format(definition=distance), decimals) for key, (name, decimals) in SUMMARY_ROWS.items()}
+    keys = own["definition"].where(own["measure"] == "gap_p", own["measure"])
+    columns = own["first"] + ", " + own["second"]
+    statistics = own.reindex(columns=STATISTICS).astype(float)
+    cells = {(printed[key][0], column): row for key, column, (_, row) in zip(keys, columns, statistics.iterrows(), strict=True)}
+    kept = [printed[key] for key in printed if key in set(keys)]
+    return Table(
+        frame=_frame([name for name, _ in kept], list(dict.fromkeys(columns)), cells),
+        decimals=dict(kept),
+        caption="What a classifier loses by learning from synthetic instead of real images: AUC on real test images, settings up to 128 × 128 (D21, Results).",
+        notes=(
+            "Means and standard deviation over settings, each the mean of its runs; interval: settings drawn with replacement; of fewer than five settings the mean of "
+            "their runs' own patient-clustered intervals, which leave out how much trainings differ.",
+            "Ceiling (here a floor: less is better): the gap between two classifiers that learnt from the same real images with different seeds.",
+            "P: one-sided exact Mann-Whitney test that the gap grows with the number of classes, or of images a class. Each run is one value: of one against one P is at least "
+            "0.5, of four against four 0.014.",
+            *(
+                ["Distances come from each setting's own real-trained classifier: they rank generators within a setting only."]
+                if distance != "FID"
+                else []
+            ),
+        ),
+        bounds=frozenset({SUMMARY_ROWS[name][0] for name in ("classes", "samples")}),
+    )
+
+
+def auc_gap(gap: pd.DataFrame) -> Table:
+    """AUC on real test images of classifiers that learnt from real and from synthetic images, label by label.
+
+    Args:
+        gap: as the rule `measure_auc_gap` writes it: a row a label, and `mean`.
+    """
+    columns = {"auc_real": "learnt from real", "auc_synthetic": "learnt from synthetic", "gap": "gap"}
+    cells: dict[tuple[str, str], dict[str, float]] = {}
+    for row in gap.to_dict("records"):
+        name = row["label"].replace("_", " ") + ("" if row["label"] == "mean" else f" (n = {row['n_present']:,.0f})")
+        cells |= {(name, title): {"value": row[column]} for column, title in columns.items()}
+        ends = {end: row[end] for end in ("ceiling", "ceiling_low", "ceiling_high")}
+        cells[name, "gap"] |= {"low": row["gap_low"], "high": row["gap_high"], **ends}
+    names = list(dict.fromkeys(name for name, _ in cells))
+    first = gap.iloc[0]
+    return Table(
+        frame=_frame(names, list(columns.values()), cells),
+        decimals=dict.fromkeys(names, 3),
+        caption=f"AUC on {first['n_test']:,} real test images of {first['n_patients']:,} patients; backbone: {first['backbone']}.",
+        notes=(
+            "n: test images with the label. 95 % interval: patient-clustered resampling.",
+            "Ceiling (here a floor: less is better): the gap between two classifiers that learnt from the same real images with different seeds.",
+        ),
     )
 
 
@@ -110,9 +218,9 @@ def write(table: Table, output_stem: Path, *, label: str) -> None:
     rows = display(table)
     notes = [*([label] if label else []), *table.notes]
     texts = {
+        "html": html(table, label=label),
         "csv": (f"# {label}\n" if label else "") + table.frame.to_csv(lineterminator="\n"),
         "tex": _latex(rows, list(table.frame.columns), table.caption, notes),
-        "html": _html(rows, list(table.frame.columns), table.caption, notes),
         "md": _markdown(rows, list(table.frame.columns), table.caption, notes),
     }
     for suffix, text in texts.items():
@@ -120,18 +228,26 @@ def write(table: Table, output_stem: Path, *, label: str) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def html(table: Table, *, label: str) -> str:
+    """The table as an HTML fragment; `label` as for `write`."""
+    return _html(display(table), list(table.frame.columns), table.caption, [*([label] if label else []), *table.notes])
+
+
 def display(table: Table) -> list[tuple[str, str, list[str]]]:
     """The table as it is printed: (row, one of LINES, cells); a line without any number is left out."""
     lines = []
     for row in table.frame.index.get_level_values(0).unique():
-        part, decimals = table.frame.loc[row], table.decimals[row]
+        part, decimals = table.frame.loc[row].reindex(STATISTICS), table.decimals[row]
         values = zip(part.loc["value"], part.loc["low"], strict=True)
         bounded = row in table.bounds
-        lines.append((row, "value", [upper_bound(value, decimals) if bounded and low == 0 else number(value, decimals) for value, low in values]))
+        cells = [
+            upper_bound(value, decimals) if bounded and (low == 0 or 0 < value < 10**-decimals) else number(value, decimals) for value, low in values
+        ]
+        lines.append((row, "value", cells))
         lines.append((row, "interval", [interval(*ends, decimals) for ends in zip(part.loc["low"], part.loc["high"], strict=True)]))
         for name in ("matched", "ceiling"):
-            cells = zip(part.loc[name], part.loc[f"{name}_low"], part.loc[f"{name}_high"], strict=True)
-            lines.append((row, name, [" ".join(filter(None, (number(at, decimals), interval(low, high, decimals)))) for at, low, high in cells]))
+            triples = zip(part.loc[name], part.loc[f"{name}_low"], part.loc[f"{name}_high"], strict=True)
+            lines.append((row, name, [" ".join(filter(None, (number(at, decimals), interval(low, high, decimals)))) for at, low, high in triples]))
     return [line for line in lines if line[1] == "value" or any(line[2])]
 
 
@@ -168,12 +284,12 @@ def _one(rows: pd.DataFrame, **where: str) -> pd.Series:
     return rows.iloc[0]
 
 
-def _frame(names: Sequence[str], cells: Mapping[tuple[str, str], pd.Series]) -> pd.DataFrame:
+def _frame(names: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], Mapping[str, float] | pd.Series]) -> pd.DataFrame:
     index = pd.MultiIndex.from_product([names, STATISTICS], names=["row", "statistic"])
-    frame = pd.DataFrame(math.nan, index=index, columns=list(MOMENTS))
-    for (name, moment), row in cells.items():
+    frame = pd.DataFrame(math.nan, index=index, columns=list(columns))
+    for (name, column), row in cells.items():
         for statistic in STATISTICS:
-            frame.loc[(name, statistic), moment] = float(row[statistic])
+            frame.loc[(name, statistic), column] = float(row.get(statistic, math.nan))
     return frame
 
 

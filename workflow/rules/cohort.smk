@@ -30,7 +30,12 @@ rule make_phantoms:
         mem_mb=scaled(2000),
         runtime=scaled(30),
     params:
-        task=task("make_phantoms", phantoms="cohorts.{cohort}.phantoms", simulated="cohorts.{cohort}.source.simulated"),
+        task=task(
+            "make_phantoms",
+            kind="cohorts.{cohort}.kind",
+            phantoms="cohorts.{cohort}.phantoms",
+            simulated="cohorts.{cohort}.source.simulated",
+        ),
     message:
         "Making phantoms for cohort {wildcards.cohort}"
     script:
@@ -114,6 +119,7 @@ rule prepare_images:
     params:
         task=task(
             "prepare_images",
+            kind="cohorts.{cohort}.kind",
             root="cohorts.{cohort}.source.root",
             simulated="cohorts.{cohort}.source.simulated",
             pixels="cohorts.{cohort}.pixels",
@@ -224,3 +230,27 @@ rule evaluate_detector:
         "Checking the clip and device detector of cohort {wildcards.cohort} on planted truth"
     script:
         "../../scripts/evaluate_detector.py"
+
+
+rule label_cohort:
+    input:
+        cohort="results/cohorts/{cohort}/cohort.parquet",
+    output:
+        table="results/cohorts/{cohort}/labelled.parquet",
+        classes="results/cohorts/{cohort}/classes.csv",
+    log:
+        "logs/label_cohort/{cohort}.log",
+    benchmark:
+        "benchmarks/runs/label_cohort/{cohort}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(30),
+    params:
+        task=task("label_cohort", labels="cohorts.{cohort}.labels", simulated="cohorts.{cohort}.source.simulated"),
+    message:
+        "Labelling cohort {wildcards.cohort}"
+    script:
+        "../../scripts/label_cohort.py"

@@ -27,8 +27,13 @@ try:
 except LookalikeError as error:
     raise WorkflowError(str(error)) from None
 
-# Dumped once: task() looks into it for every job.
-PLAIN = CONFIG.model_dump(mode="json")
+# The user's generators and synthetic sets, and those of D21's runs. Dumped once: task() looks into it for every job.
+ALL = CONFIG.with_runs()
+PLAIN = ALL.model_dump(mode="json")
+RUNS = {run.name: run for run in CONFIG.runs()}
+# Names of D21's real image sets, and of its runs; an alternation of hundreds of names would be slow.
+SETTING = r"dumont2021/[a-z0-9_]+/[a-z0-9_]+"
+RUN = SETTING + r"/[a-z0-9_]+/seed_\d+"
 
 # Better now than in a job's log an hour later. A cohort that is done does not need its raw data any more.
 for name, cohort in CONFIG.cohorts.items():
@@ -45,12 +50,12 @@ def names(table):
     return "|".join(table) or "none"
 
 
-def task(rule, **branches):
-    """The one parameter of a rule: the config branches that it reads, by short name, and the digest of the code that it runs."""
+def task(rule, plain=None, **branches):
+    """The one parameter of a rule: the config branches that it reads, by short name, plain values that follow from the config, and the digest of its code."""
 
     def of_job(wildcards):
         values = {name: branch(PLAIN, path.format(**wildcards)) for name, path in branches.items()}
-        return dict(sorted({**values, "code": code_digest(SCRIPTS / f"{rule}.py")}.items()))
+        return dict(sorted({**values, **(plain or {}), "code": code_digest(SCRIPTS / f"{rule}.py")}.items()))
 
     return of_job
 
@@ -60,24 +65,43 @@ def parts(count):
 
 
 def image_set(name):
-    """The files of an image set: tables with a row an image, and store parts. Cohorts and sampled sets look alike from here on."""
-    synthetic = CONFIG.synthetic.get(name)
+    """The files of an image set: tables with a row an image, and store parts. Cohorts, settings of D21 and sampled sets look alike from here on."""
+    synthetic = ALL.synthetic.get(name)
     if synthetic is not None and synthetic.generator is not None:
         folder = f"results/stores/{name}"
         return {
             "table": [f"{folder}/part-{part}.parquet" for part in parts(synthetic.parts)],
             "store": [f"{folder}/part-{part}.zarr" for part in parts(synthetic.parts)],
         }
-    cohort = name if synthetic is None else synthetic.cohort
+    real = name if synthetic is None else synthetic.cohort
+    cohort = CONFIG.cohort_of(real)
     return {
-        "table": [f"results/cohorts/{cohort}/cohort.parquet"],
+        "table": [f"results/cohorts/{cohort}/cohort.parquet" if real == cohort else f"results/{real}/images.parquet"],
         "store": [f"results/stores/{cohort}/part-{part}.zarr" for part in parts(CONFIG.cohorts[cohort].parts)],
     }
 
 
+def labelled(name):
+    """An image set whose table has labels: of a cohort those images that have any."""
+    files = image_set(name)
+    return {**files, "table": [table.replace("/cohort.parquet", "/labelled.parquet") for table in files["table"]]}
+
+
+def prefixed(prefix, files):
+    """Inputs under other names: {"table": ...} to {"real_table": ...}."""
+    return {f"{prefix}_{name}": paths for name, paths in files.items()}
+
+
 def sampled():
-    """Synthetic sets that come from a generator of ours."""
+    """Synthetic sets, D21's runs apart, that come from a generator of ours."""
     return {name: settings for name, settings in CONFIG.synthetic.items() if settings.generator is not None}
+
+
+def is_judged(synthetic):
+    """Whether a synthetic set and its real cohort have labels, so that a classifier can learn from either."""
+    settings = CONFIG.synthetic[synthetic]
+    own = CONFIG.generators[settings.generator].labels if settings.generator else CONFIG.cohorts[settings.cohort].labels
+    return bool(own and CONFIG.cohorts[settings.real].labels)
 
 
 def raw_images(wildcards):
@@ -86,9 +110,10 @@ def raw_images(wildcards):
 
 
 def raw_table(wildcards):
-    """The table beside the images: the phantoms' truth, or the user's."""
-    source = CONFIG.cohorts[wildcards.cohort].source
-    table = f"results/phantoms/{wildcards.cohort}/truth.csv" if source.simulated else source.table
+    """The table beside the images: the user's, or the mammography phantoms' truth (the other phantoms come with tables as their data sets have)."""
+    cohort = CONFIG.cohorts[wildcards.cohort]
+    truth = f"results/phantoms/{wildcards.cohort}/truth.csv" if cohort.kind == "mammography" else None
+    table = truth if cohort.source.simulated else cohort.source.table
     return {"table": table} if table else {}
 
 
@@ -105,14 +130,13 @@ def compared(measure):
 
 def simulated(synthetic):
     """Config path that tells whether phantoms stand on either side of a comparison."""
-    settings = CONFIG.synthetic[synthetic]
-    origin = settings.cohort or CONFIG.generators[settings.generator].cohort
-    cohort = origin if CONFIG.cohorts[origin].source.simulated else settings.real
+    origin = origin_of(synthetic)
+    cohort = origin if CONFIG.cohorts[origin].source.simulated else CONFIG.cohort_of(ALL.synthetic[synthetic].real)
     return f"cohorts.{cohort}.source.simulated"
 
 
 def last_stage(generator):
-    return len(CONFIG.generators[generator].stages) - 1
+    return len(ALL.generators[generator].stages) - 1
 
 
 def previous_weights(wildcards):
@@ -120,18 +144,178 @@ def previous_weights(wildcards):
     return [f"results/generators/{wildcards.generator}/stage_{stage - 1}/weights.safetensors"] if stage else []
 
 
+def origin_of(images):
+    """The cohort whose images a set holds, or whose generator made them."""
+    synthetic = ALL.synthetic.get(images)
+    if synthetic is not None:
+        images = synthetic.cohort or ALL.generators[synthetic.generator].cohort
+    return CONFIG.cohort_of(images)
+
+
+def settings_of_study():
+    """Names of D21's real image sets, in the config's order."""
+    benchmarks = CONFIG.dumont2021.benchmarks if CONFIG.dumont2021 else {}
+    return [f"dumont2021/{name}/{setting}" for name, benchmark in benchmarks.items() for setting in benchmark.settings]
+
+
+def setting_task(wildcards):
+    """What the choice of a setting's images depends on."""
+    images = f"dumont2021/{wildcards.bench}/{wildcards.setting}"
+    setting = CONFIG.setting(images)
+    choice = {name: getattr(setting, name) for name in ("classes", "samples", "validation", "test")}
+    simulated = f"cohorts.{CONFIG.cohort_of(images)}.source.simulated"
+    return task("select_setting", {"choice": {**choice, "seed": CONFIG.dumont2021.benchmarks[wildcards.bench].seed}}, simulated=simulated)(wildcards)
+
+
+def study_task(rule, **branches):
+    """Parameter of a rule on all settings and runs of D21."""
+    settings = {}
+    for images in settings_of_study():
+        setting, cohort = CONFIG.setting(images), CONFIG.cohort_of(images)
+        plan = {name: getattr(setting, name) for name in ("dimension", "resolution", "classes", "samples")}
+        settings[images.removeprefix("dumont2021/")] = {**plan, "cohort": cohort, "generators": list(CONFIG.recipes(setting))}
+    simulated = any(CONFIG.cohorts[plan["cohort"]].source.simulated for plan in settings.values())
+    return task(rule, {"settings": settings, "simulated": simulated}, **branches)
+
+
+def pictured():
+    """The runs that pictures show: of each benchmark its pictured setting, with each generator's first repetition."""
+    benchmarks = CONFIG.dumont2021.benchmarks if CONFIG.dumont2021 else {}
+    settings = {name: benchmark.pictured or next(iter(benchmark.settings)) for name, benchmark in benchmarks.items()}
+    return {name: [run for run in RUNS.values() if (run.benchmark, run.setting, run.seed) == (name, setting, 1)] for name, setting in settings.items()}
+
+
+def pictured_task(rule, **branches):
+    """Parameter of a rule that draws pictures."""
+    shown = {
+        name: {"cohort": CONFIG.cohort_of(runs[0].images), "generators": [run.generator for run in runs], "level": ALL.level(runs[0].name)}
+        for name, runs in pictured().items()
+    }
+    simulated = any(CONFIG.cohorts[plan["cohort"]].source.simulated for plan in shown.values())
+    return task(rule, {"benchmarks": shown, "simulated": simulated}, **branches)
+
+
+def pictured_images(wildcards):
+    """Real images, synthetic images, and the neighbours and gaps of the latter."""
+    files = {}
+    for name, runs in pictured().items():
+        for kind, paths in labelled(runs[0].images).items():
+            files[f"real_{kind}_{name}"] = paths
+        for run in runs:
+            for kind, paths in labelled(run.name).items():
+                files[f"synthetic_{kind}_{name}_{run.generator}"] = paths
+            files[f"neighbours_{name}_{run.generator}"] = f"results/measures/{run.name}/neighbours.parquet"
+            files[f"gap_{name}_{run.generator}"] = f"results/measures/{run.name}/auc_gap.csv"
+    return files
+
+
+def importance_classifiers(wildcards):
+    """Of a benchmark's pictured setting the real images, and the classifiers that learnt from them and from each generator's."""
+    runs = pictured()[wildcards.bench]
+    level = ALL.level(runs[0].name)
+    synthetic = {run.generator: classifier(run.name, level, 1) for run in runs}
+    return {**prefixed("real", labelled(runs[0].images)), "real": classifier(runs[0].images, level, 1), **synthetic}
+
+
+def importance_task(wildcards):
+    runs = pictured()[wildcards.bench]
+    plain = {"generators": [run.generator for run in runs], "level": ALL.level(runs[0].name)}
+    branches = {"patch": "utility.patch", "normalise": "utility.normalise", "device": "utility.classifier.device"}
+    return task("measure_importance", plain, **branches, simulated=simulated(runs[0].name))(wildcards)
+
+
+def study_flow(wildcards):
+    """What Figure 1 counts: of each benchmark its cohort's ledger and its images with labels."""
+    files = {}
+    for name, benchmark in CONFIG.dumont2021.benchmarks.items():
+        files[f"labelled_{name}"] = f"results/cohorts/{benchmark.cohort}/labelled.parquet"
+        files[f"flow_{name}"] = f"results/cohorts/{benchmark.cohort}/flow.csv"
+    return files
+
+
 def stage_settings(wildcards):
     """Config paths of a stage and of those below it: a change at stage k leaves 0..k-1 alone."""
     return {f"stage_{stage}": f"generators.{wildcards.generator}.stages.{stage}" for stage in range(int(wildcards.stage) + 1)}
 
 
+def training_images(wildcards):
+    """What a generator learns from."""
+    generator = ALL.generators[wildcards.generator]
+    return labelled(generator.cohort) if generator.labels else image_set(generator.cohort)
+
+
+def stops_itself(wildcards):
+    """Whether a stage ends by the Frechet distance: only the last one, and of D21's repetitions only the first, which the others follow."""
+    last = int(wildcards.stage) == last_stage(wildcards.generator)
+    return bool(last and ALL.generators[wildcards.generator].stopping and not follows(wildcards))
+
+
+def follows(wildcards):
+    """The first repetition's network, whose number of images tells the others when to stop."""
+    run, last = RUNS.get(wildcards.generator), int(wildcards.stage) == last_stage(wildcards.generator)
+    if not (run and run.seed > 1 and last and ALL.generators[run.name].stopping):
+        return []
+    return [f"results/generators/{run.images}/{run.generator}/seed_1/stage_{wildcards.stage}/weights.json"]
+
+
+def stopping_encoder(wildcards):
+    """The classifier whose features tell when to stop; none where it is the Inception network."""
+    generator = ALL.generators[wildcards.generator]
+    if not stops_itself(wildcards) or CONFIG.utility.inception:
+        return []
+    seed = RUNS[wildcards.generator].seed if wildcards.generator in RUNS else CONFIG.utility.seed
+    return [classifier(generator.cohort, generator.level(int(wildcards.stage)), seed)]
+
+
 def training_task(wildcards):
     generator = "generators.{generator}."
-    keys = ("family", "split", "latent", "loss", "adam_beta1", "adam_beta2", "adam_epsilon", "ema_kimg")
+    keys = ("family", "labels", "split", "latent", "loss", "critic_steps", "adam_beta1", "adam_beta2", "adam_epsilon", "ema_kimg")
     keys += ("minibatch_std_group", "mirror", "precision", "device", "seed")
     branches = {key: generator + key for key in keys}
-    pixels = f"cohorts.{CONFIG.generators[wildcards.generator].cohort}.pixels.base"
+    pixels = f"cohorts.{CONFIG.cohort_of(ALL.generators[wildcards.generator].cohort)}.pixels.base"
+    if stops_itself(wildcards):
+        branches |= {"stopping": generator + "stopping", "inception": "utility.inception"}
     return task("train_stage", base=pixels, **branches, **stage_settings(wildcards))(wildcards)
+
+
+def sampled_labels(wildcards):
+    """The real images whose labels, classes and splits synthetic ones get."""
+    synthetic = ALL.synthetic[wildcards.synthetic]
+    return {"labels": labelled(synthetic.real)["table"]} if ALL.generators[synthetic.generator].labels else {}
+
+
+def classifier(images, level, seed, file="weights.safetensors"):
+    """A file of the classifier that learnt from an image set."""
+    return f"results/classifiers/{images}_level{level}/seed_{seed}/{file}"
+
+
+def classified(wildcards):
+    """The images that a classifier learns from, and, where they are synthetic, the real ones that it is tested on too."""
+    synthetic = ALL.synthetic.get(wildcards.images)
+    return {**labelled(wildcards.images), **(prefixed("test", labelled(synthetic.real)) if synthetic else {})}
+
+
+def seed_of(synthetic):
+    """Seed of the classifiers of a synthetic set and of its real images, and of a second one of the latter: how far apart are two that learnt the same?"""
+    if synthetic in RUNS:
+        seed = RUNS[synthetic].seed
+        return seed, seed - 1 if seed > 1 else 2
+    return CONFIG.utility.seed, CONFIG.utility.seed + 1
+
+
+def predictions(wildcards):
+    """What the classifiers say: of real images, of a synthetic set, and the second one of real images."""
+    level, real = ALL.level(wildcards.synthetic), ALL.synthetic[wildcards.synthetic].real
+    seed, second = seed_of(wildcards.synthetic)
+    sides = {"real": (real, seed), "synthetic": (wildcards.synthetic, seed), "ceiling": (real, second)}
+    return {side: classifier(images, level, number, "predictions.parquet") for side, (images, number) in sides.items()}
+
+
+def encoded(wildcards):
+    """Both image sets, and the real-trained classifier whose features they are compared in."""
+    synthetic = ALL.synthetic[wildcards.synthetic]
+    encoder = classifier(synthetic.real, ALL.level(wildcards.synthetic), seed_of(wildcards.synthetic)[0])
+    return {"encoder": encoder, **prefixed("real", labelled(synthetic.real)), **prefixed("synthetic", labelled(wildcards.synthetic))}
 
 
 def selection(wildcards):
@@ -141,20 +325,24 @@ def selection(wildcards):
     return {}
 
 
-def item(name, *formats):
+def item(name, *formats, folder="results/korkinof2021/{synthetic}/", category="Korkinof 2021", subcategory="{synthetic}"):
     """Output files of a table or figure, the first of them in the report."""
-    folder = "results/korkinof2021/{synthetic}/"
     first, *others = formats
     files = {
         first.replace(".", "_"): report(
             f"{folder}{name}.{first}",
-            caption=f"../report/{name}.rst",
-            category="Korkinof 2021",
-            subcategory="{synthetic}",
-            labels={"item": name, "set": "{synthetic}"},
+            caption=f"../report/{name if '{synthetic}' in folder else f'dumont2021_{name}'}.rst",
+            category=category,
+            subcategory=subcategory,
+            labels={"item": name, "set": subcategory},
         )
     }
     return {**files, **{suffix.replace(".", "_"): f"{folder}{name}.{suffix}" for suffix in others}}
+
+
+def study_item(name, *formats):
+    """The same for D21, whose items show all benchmarks."""
+    return item(name, *formats, folder="results/dumont2021/", category="DuMont Schütte 2021", subcategory="all benchmarks")
 
 
 def paper_item(name):
@@ -168,10 +356,26 @@ def paper_item(name):
     return of_job
 
 
+def study_target(name):
+    """Input function of a named target of D21."""
+
+    def of_job(wildcards):
+        if CONFIG.dumont2021 is None:
+            raise WorkflowError("The config has no section `dumont2021`, so this target has nothing to make. config/config.yaml has one to start from.")
+        return f"results/dumont2021/{name}"
+
+    return of_job
+
+
 def all_stages(wildcards):
-    generator = CONFIG.synthetic[wildcards.synthetic].generator
+    generator = ALL.synthetic[wildcards.synthetic].generator
     if generator is None:
         raise WorkflowError(f"The set `{wildcards.synthetic}` was not sampled from a generator of this config, so there are no networks or stages to draw.")
+    return stages_of(generator)
+
+
+def stages_of(generator):
+    """Weights after each stage."""
     return [f"results/generators/{generator}/stage_{stage}/weights.safetensors" for stage in range(last_stage(generator) + 1)]
 
 
@@ -180,21 +384,55 @@ def paper_synthetic():
     return [CONFIG.korkinof2021.synthetic] if CONFIG.korkinof2021 else []
 
 
+STUDY = ["table1.html", "summary.html", *(f"figure{number}.png" for number in range(1, 8))]
+
+
+def published():
+    """Printed values of the papers that the config has."""
+    papers = {"korkinof2021": CONFIG.korkinof2021, "dumont2021": CONFIG.dumont2021}
+    return [f"config/published/{paper}.yaml" for paper, section in papers.items() if section]
+
+
+def studied():
+    """What D21's printed values are compared with."""
+    return {"settings": "results/dumont2021/settings.csv", "runs": "results/dumont2021/runs.csv"} if CONFIG.dumont2021 else {}
+
+
+def compared_values(wildcards):
+    """What the printed values of both papers are compared with."""
+    benchmarks = CONFIG.dumont2021.benchmarks if CONFIG.dumont2021 else {}
+    labels = {f"labelled_{name}": f"results/cohorts/{benchmark.cohort}/labelled.parquet" for name, benchmark in benchmarks.items()}
+    tables = collect("results/measures/{synthetic}/{measure}.csv", synthetic=paper_synthetic(), measure=MEASURES)
+    return {"published": published(), "tables": tables, **studied(), **labels}
+
+
+def papers_task(rule, plain=None, **branches):
+    """Parameter of a rule that shows both papers: their sections without what only other rules read, and whether phantoms stand behind them."""
+    main = CONFIG.korkinof2021
+    settings = {
+        "korkinof2021": PLAIN["korkinof2021"],
+        "dumont2021": CONFIG.dumont2021 and {key: PLAIN["dumont2021"][key] for key in ("status", "tolerance")},
+        "simulated": bool(main) and branch(PLAIN, simulated(main.synthetic)),
+        "simulated_dumont2021": any(CONFIG.cohorts[CONFIG.cohort_of(images)].source.simulated for images in settings_of_study()),
+    }
+    shared = {"coverage": "measures.coverage.definition", "bootstrap": "measures.bootstrap", "seed": "measures.seed"}
+    return task(rule, {**settings, **(plain or {})}, **shared, **branches)
+
+
 def index_inputs(wildcards):
     """Everything that the index page shows."""
-    main = CONFIG.korkinof2021.synthetic
-    real = CONFIG.synthetic[main].real
-    files = {
-        "comparison": "results/comparison.csv",
-        "published": "config/published/korkinof2021.yaml",
-        "cohort": f"results/cohorts/{real}/cohort.parquet",
-        f"measures_{main}": [f"results/measures/{main}/{measure}.csv" for measure in MEASURES],
-    }
-    if CONFIG.cohorts[real].source.simulated:
-        files["detector"] = f"results/cohorts/{real}/detector.csv"
-    if main in sampled():
-        generator = CONFIG.synthetic[main].generator
-        files["statistics"] = [f"results/generators/{generator}/stage_{stage}/statistics.jsonl" for stage in range(last_stage(generator) + 1)]
+    files = {"comparison": "results/comparison.csv", "published": published(), **studied()}
+    for main in paper_synthetic():
+        real = CONFIG.synthetic[main].real
+        files["cohort"] = f"results/cohorts/{real}/cohort.parquet"
+        files[f"measures_{main}"] = [f"results/measures/{main}/{measure}.csv" for measure in MEASURES]
+        if CONFIG.cohorts[real].source.simulated and CONFIG.cohorts[real].kind == "mammography":
+            files["detector"] = f"results/cohorts/{real}/detector.csv"
+        if main in sampled():
+            generator = CONFIG.synthetic[main].generator
+            files["statistics"] = [f"results/generators/{generator}/stage_{stage}/statistics.jsonl" for stage in range(last_stage(generator) + 1)]
+    if CONFIG.dumont2021:
+        files["dumont2021"] = [f"results/dumont2021/{item}" for item in STUDY]
     for cohort in CONFIG.cohorts:
         files[f"flow_{cohort}"] = f"results/cohorts/{cohort}/flow.png"
         files[f"exclusions_{cohort}"] = f"results/cohorts/{cohort}/exclusions.csv"
@@ -202,28 +440,31 @@ def index_inputs(wildcards):
         files[f"curves_{generator}"] = [f"results/generators/{generator}/stage_{stage}/curves.png" for stage in range(last_stage(generator) + 1)]
     for synthetic in CONFIG.synthetic:
         files[f"audit_{synthetic}"] = audit(synthetic)
+        if is_judged(synthetic):
+            files[f"gap_{synthetic}"] = f"results/measures/{synthetic}/auc_gap.csv"
+            files[f"copying_{synthetic}"] = f"results/measures/{synthetic}/copying.csv"
     return files
 
 
 def index_task(wildcards):
     """What the index page shows besides its inputs: names, and how many stages each generator has."""
-    values = task("write_index", korkinof2021="korkinof2021", coverage="measures.coverage.definition", simulated=simulated(CONFIG.korkinof2021.synthetic))(
-        wildcards
-    )
     stages = {name: len(settings.stages) for name, settings in CONFIG.generators.items()}
-    real = CONFIG.synthetic[CONFIG.korkinof2021.synthetic].real
-    return dict(sorted({**values, "cohorts": sorted(CONFIG.cohorts), "synthetic": sorted(CONFIG.synthetic), "stages": stages, "real": real}.items()))
+    real = CONFIG.synthetic[CONFIG.korkinof2021.synthetic].real if CONFIG.korkinof2021 else None
+    plain = {"cohorts": sorted(CONFIG.cohorts), "synthetic": sorted(CONFIG.synthetic), "stages": stages, "real": real}
+    return papers_task("write_index", plain)(wildcards)
 
 
 def final_outputs():
     """What `snakemake` makes when asked for nothing in particular."""
-    outputs = ["results/index.html", "results/comparison.csv"] if CONFIG.korkinof2021 else []
+    outputs = ["results/index.html", "results/comparison.csv"] if published() else []
+    outputs += [f"results/dumont2021/{item}" for item in STUDY] if CONFIG.dumont2021 else []
     for cohort in CONFIG.cohorts:
         outputs += [f"results/cohorts/{cohort}/exclusions.csv", f"results/cohorts/{cohort}/flow.png"]
     for generator, settings in CONFIG.generators.items():
         outputs += [f"results/generators/{generator}/stage_{stage}/curves.png" for stage in range(len(settings.stages))]
     for synthetic in CONFIG.synthetic:
         outputs += audit(synthetic)
+        outputs += [f"results/measures/{synthetic}/{table}.csv" for table in ("auc_gap", "frechet", "copying") if is_judged(synthetic)]
     return outputs
 
 
@@ -236,7 +477,7 @@ def audit(synthetic):
 
 def ranks(wildcards):
     """GPUs that train a stage."""
-    return CONFIG.ranks(wildcards.generator, int(wildcards.stage))
+    return ALL.generators[wildcards.generator].ranks(int(wildcards.stage))
 
 
 def gpu(count=lambda wildcards: 1):

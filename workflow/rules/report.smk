@@ -2,7 +2,7 @@
 What a person reads: every paper item beside its printed value, and one page that can be sent to a co-author.
 
 REQUIRED INPUTS
-    all items of korkinof2021.smk, config/published/korkinof2021.yaml
+    all items of korkinof2021.smk and dumont2021.smk, config/published/*.yaml
 OUTPUTS
     results/comparison.csv   printed value, ours, interval, ceiling and status of every paper item
     results/index.html       the same with pictures, in one file that needs no network
@@ -13,12 +13,7 @@ Steps: compare_published (local: a few rows), write_index (reads the whole cohor
 
 rule compare_published:
     input:
-        published="config/published/korkinof2021.yaml",
-        tables=collect(
-            "results/measures/{synthetic}/{measure}.csv",
-            synthetic=paper_synthetic(),
-            measure=MEASURES,
-        ),
+        unpack(compared_values),
     output:
         comparison=report("results/comparison.csv", caption="../report/comparison.rst", category="Overview", labels={"item": "comparison"}),
     log:
@@ -33,13 +28,7 @@ rule compare_published:
         mem_mb=scaled(1000),
         runtime=scaled(10),
     params:
-        task=lambda wildcards: task(
-            "compare_published",
-            korkinof2021="korkinof2021",
-            pair_mi="measures.pair_mi.definition",
-            coverage="measures.coverage.definition",
-            simulated=simulated(CONFIG.korkinof2021.synthetic),
-        )(wildcards),
+        task=papers_task("compare_published", pair_mi="measures.pair_mi.definition"),
     message:
         "Comparing with the printed values"
     script:

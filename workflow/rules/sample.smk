@@ -2,7 +2,7 @@
 Synthetic image sets from trained generators.
 
 REQUIRED INPUTS
-    results/generators/NAME/stage_K/weights.safetensors (the last stage)
+    results/generators/NAME/stage_K/weights.safetensors (the last stage); where it has labels, the real images' table with labels
 OUTPUTS
     results/stores/NAME/part-PPP.{zarr,parquet}   pixels and table, in the form of a cohort's store
 
@@ -12,6 +12,7 @@ Steps: sample_images (scattered)
 
 rule sample_images:
     input:
+        unpack(sampled_labels),
         weights=lambda wildcards: all_stages(wildcards)[-1],
     output:
         store=directory("results/stores/{synthetic}/part-{part}.zarr"),
@@ -21,7 +22,7 @@ rule sample_images:
     benchmark:
         "benchmarks/runs/sample_images/{synthetic}_{part}.tsv"
     wildcard_constraints:
-        synthetic=names(sampled()),
+        synthetic=f"{names(sampled())}|{RUN}",
     conda:
         "../../envs/torch.yaml"
     threads: 2
@@ -39,7 +40,7 @@ rule sample_images:
             batch="synthetic.{synthetic}.batch",
             device="synthetic.{synthetic}.device",
             seed="synthetic.{synthetic}.seed",
-            bits=f"cohorts.{CONFIG.synthetic[wildcards.synthetic].real}.pixels.bits",
+            bits=f"cohorts.{CONFIG.cohort_of(ALL.synthetic[wildcards.synthetic].real)}.pixels.bits",
             simulated=simulated(wildcards.synthetic),
         )(wildcards),
     message:

@@ -2,7 +2,8 @@
 Generators, one job a resolution stage.
 
 REQUIRED INPUTS
-    results/cohorts/NAME/cohort.parquet, results/stores/NAME/part-PPP.zarr
+    results/cohorts/NAME/{cohort,labelled}.parquet or results/dumont2021/BENCHMARK/SETTING/images.parquet, results/stores/NAME/part-PPP.zarr
+    where the Frechet distance says when to stop: results/classifiers/NAME_levelL/seed_K/weights.safetensors, the real-trained classifier
 OUTPUTS
     results/generators/NAME/stage_K/weights.{safetensors,json}   networks and averaged generator after stage K
     results/generators/NAME/stage_K/statistics.jsonl             a line of progress a tick
@@ -15,8 +16,10 @@ Steps: train_stage (stage K needs stage K-1), plot_stage
 
 rule train_stage:
     input:
-        unpack(lambda wildcards: image_set(CONFIG.generators[wildcards.generator].cohort)),
+        unpack(training_images),
         previous=previous_weights,
+        encoder=stopping_encoder,
+        first=follows,
     output:
         weights="results/generators/{generator}/stage_{stage}/weights.safetensors",
         network="results/generators/{generator}/stage_{stage}/weights.json",
@@ -27,7 +30,7 @@ rule train_stage:
         "benchmarks/runs/train_stage/{generator}_{stage}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: lambda wildcards: CONFIG.generators[wildcards.generator].threads * ranks(wildcards)
+    threads: lambda wildcards: ALL.generators[wildcards.generator].threads * ranks(wildcards)
     resources:
         gpu=gpu(ranks),
         gres=gres(ranks),
@@ -36,7 +39,7 @@ rule train_stage:
         slurm_extra="--signal=23@300",  # SIGURG, five minutes before the time limit: the training saves its state, stops, and is submitted again
         mem_mb=lambda wildcards, attempt: 16000 * ranks(wildcards) * attempt,
         runtime=1440,  # the same at every attempt: a training goes on where it stopped
-        save_seconds=lambda wildcards: max(1, round(60 * CONFIG.generators[wildcards.generator].save_minutes)),
+        save_seconds=lambda wildcards: max(1, round(60 * ALL.generators[wildcards.generator].save_minutes)),
     params:
         task=training_task,
     message:
@@ -78,7 +81,7 @@ rule plot_stage:
         task=lambda wildcards: task(
             "plot_stage",
             seed="generators.{generator}.seed",
-            simulated=f"cohorts.{CONFIG.generators[wildcards.generator].cohort}.source.simulated",
+            simulated=f"cohorts.{CONFIG.cohort_of(ALL.generators[wildcards.generator].cohort)}.source.simulated",
         )(wildcards),
     message:
         "Plotting {wildcards.generator}, stage {wildcards.stage}"

@@ -24,6 +24,7 @@ MODALITIES = (
     *("AU", "BI", "BMD", "CR", "CT", "DOC", "DX", "ECG", "ES", "GM", "HC", "IO", "IVUS", "KO", "MG", "MR", "NM", "OT", "PR", "PT", "PX"),
     *("REG", "RF", "RG", "RTDOSE", "RTIMAGE", "RTPLAN", "RTSTRUCT", "SC", "SEG", "SM", "SR", "TG", "US", "XA", "XC"),
 )
+CT_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
 MAMMOGRAPHY_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1")
 FOR_PROCESSING_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
 TOMOSYNTHESIS_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.13.1.3", "1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5")
@@ -49,8 +50,8 @@ DERIVED_SERIES = (
 
 
 def not_mammography(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
-    """Modality is not MG and the SOP class is not digital mammography; or the header says phantom (quality control)."""
-    wrong = (index["modality"] != "MG") & ~index["sop_class"].isin(MAMMOGRAPHY_SOP_CLASSES)
+    """Modality is not MG and the SOP class is not digital mammography; or the header says phantom (quality control). Rasters tell neither."""
+    wrong = _is_other(index, "MG", MAMMOGRAPHY_SOP_CLASSES)
     phantom = index["body_part"].str.contains("PHANTOM")
     return _reasons(index, (wrong, "modality is " + _known(index["modality"], MODALITIES)), (phantom, "phantom or quality control image"))
 
@@ -164,6 +165,11 @@ def field_too_small(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
     )
 
 
+def not_head_ct(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
+    """Modality is not CT and the SOP class is not CT. Rasters tell neither."""
+    return _reasons(index, (_is_other(index, "CT", CT_SOP_CLASSES), "modality is " + _known(index["modality"], MODALITIES)))
+
+
 HEADER_RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
@@ -180,6 +186,7 @@ HEADER_RULES: dict[str, Rule] = {
         view_missing,
         view_not_wanted,
         field_too_small,
+        not_head_ct,
     )
 }
 
@@ -188,6 +195,11 @@ def blank(features: pd.DataFrame, exclude: Exclude) -> pd.Series:
     """Too little breast."""
     share = (100 * features["breast_fraction"]).round(1).astype(str)
     return _reasons(features, (features["breast_fraction"] < exclude.minimum_breast, share + " % of the image is breast"))
+
+
+def constant(features: pd.DataFrame, exclude: Exclude) -> pd.Series:
+    """Images without an image: all pixels have one value."""
+    return _reasons(features, (features["constant"].astype(bool), "all pixels have the same value"))
 
 
 def foreign_body(features: pd.DataFrame, exclude: Exclude) -> pd.Series:
@@ -217,9 +229,9 @@ def duplicate_pixels(features: pd.DataFrame, exclude: Exclude) -> pd.Series:
     return _reasons(features, (again, "same pixels as image " + features.groupby("pixel_hash")["image"].transform("first")))
 
 
-PIXEL_RULES: dict[str, Rule] = {rule.__name__: rule for rule in (blank, foreign_body, burned_in_pixels, duplicate_uid, duplicate_pixels)}
+PIXEL_RULES: dict[str, Rule] = {rule.__name__: rule for rule in (blank, constant, foreign_body, burned_in_pixels, duplicate_uid, duplicate_pixels)}
 
-FEATURE_COLUMNS = ("row_id", "problem", "breast_fraction", "foreign_body_score", "foreign_body_kind", "text_score", "pixel_hash")
+FEATURE_COLUMNS = ("row_id", "problem", "constant", "breast_fraction", "foreign_body_score", "foreign_body_kind", "text_score", "pixel_hash")
 
 
 def apply_header_rules(index: pd.DataFrame, exclude: Exclude) -> pd.DataFrame:
@@ -304,6 +316,12 @@ def _reasons(rows: pd.DataFrame, *cases: tuple[pd.Series, pd.Series | str]) -> p
     for fits, sentence in reversed(cases):
         reason = reason.mask(fits, sentence)
     return reason
+
+
+def _is_other(index: pd.DataFrame, modality: str, sop_classes: Sequence[str]) -> pd.Series:
+    """Whether the header tells what the image is, and it is neither of this modality nor of these classes."""
+    told = (index["modality"] != "") | (index["sop_class"] != "")
+    return told & (index["modality"] != modality) & ~index["sop_class"].isin(sop_classes)
 
 
 def _known(words: pd.Series, known: Sequence[str]) -> pd.Series:

@@ -22,8 +22,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 STANDARD_VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB", "SIO", "ISO", "AT", "CV", "TAN", "SPECIMEN")
-# Views that may be named in public tables: the standard ones and one more usual word. Any other text of a header could be anything.
-KNOWN_VIEWS = (*STANDARD_VIEWS, "LAT")
+# Views that may be named in public tables: the standard ones, one more usual word, and those of chest X-rays. Any other text could be anything.
+KNOWN_VIEWS = (*STANDARD_VIEWS, "LAT", "frontal", "lateral")
 # Makers of mammography machines and what their headers say, the more specific name first; the last four exist only in phantoms.
 MANUFACTURERS = {
     "Lorad": r"lorad",
@@ -68,6 +68,8 @@ VIEW_MEANINGS = {
     "craniocaudal": "CC",
     "caudocranial": "FB",
     "caudocranialfrombelow": "FB",
+    **dict.fromkeys(("frontal", "pa", "ap", "posteroanterior", "anteroposterior"), "frontal"),
+    **dict.fromkeys(("lateral", "ll", "rl"), "lateral"),
     "frombelow": "FB",
     "superolateraltoinferomedialoblique": "SIO",
     "inferomedialtosuperolateraloblique": "ISO",
@@ -173,7 +175,7 @@ EMPTY: dict[str, Any] = {
 
 
 def normal_view(text: str) -> str:
-    """A view's short name in capitals (CC, MLO, ...) from any usual spelling; "" for nothing, the cleaned text itself where it is unknown.
+    """A view's short name (CC, MLO, ..., frontal, lateral) from any usual spelling; "" for nothing, the cleaned text in capitals where it is unknown.
 
     A side in front ("LCC", "R-MLO") and an implant-displaced ending ("CCID") are taken off.
     """
@@ -294,7 +296,7 @@ def read_dicom(path: Path) -> dict[str, Any]:
 
 
 def read_raster(path: Path) -> dict[str, Any]:
-    """Header values of a PNG, JPEG, TIFF, PGM or BMP file: size, bits and colour; it counts as a mammogram for presentation."""
+    """Header values of a PNG, JPEG, TIFF, PGM or BMP file: size, bits and colour; it counts as for presentation, and tells no modality."""
     from PIL import Image
 
     try:
@@ -308,7 +310,6 @@ def read_raster(path: Path) -> dict[str, Any]:
         return {**EMPTY, "readable": False, "problem": f"not a readable raster image ({type(error).__name__})"}
     return {
         **EMPTY,
-        "modality": "MG",
         "intent": "FOR PRESENTATION",
         "rows": rows,
         "columns": columns,

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from lookalike.cohort.adapters import cbis_ddsm, cmmd, dicom, images, inbreast, rsna2022, vindr_mammo
+from lookalike.cohort.adapters import cbis_ddsm, chexpert, cmmd, dicom, images, inbreast, nih_cxr14, rsna2022, rsna_ich, vindr_mammo
 from lookalike.cohort.header import EMPTY, read_dicom, read_raster
 from lookalike.cohort.identity import hash_identity
 from lookalike.errors import LookalikeError
@@ -43,12 +43,13 @@ INDEX_COLUMNS: dict[str, Column] = {
     "sop_uid": Column("str", 'SOP Instance UID, or "". Private.'),
     "readable": Column("bool", "The header can be read and the pixel data can be there."),
     "problem": Column("str", 'Why it is not readable, without identity; "" where it is.'),
-    "modality": Column("str", "Modality (MG, ...); rasters count as MG."),
+    "modality": Column("str", 'Modality (MG, ...); "" for rasters.'),
     "sop_class": Column("str", "SOP Class UID."),
     "intent": Column("str", "PresentationIntentType; rasters count as FOR PRESENTATION."),
     "image_type": Column("str", r"ImageType, values joined by a backslash; adapters add CROP or MASK."),
     "view": Column(
-        "str", 'View: CC, MLO, ML, LM, LMO, XCCL, XCCM, FB, SIO, ISO, AT, CV, TAN, SPECIMEN, another word of the header, or "" (unknown).'
+        "str",
+        'View: CC, MLO, ML, LM, LMO, XCCL, XCCM, FB, SIO, ISO, AT, CV, TAN, SPECIMEN, frontal, lateral, another word of the header, or "" (unknown).',
     ),
     "view_modifiers": Column(
         "str", "Modifiers of the view in lower case, joined by |; `magnification` also where only the magnification factor (>= 1.3) tells."
@@ -72,18 +73,29 @@ INDEX_COLUMNS: dict[str, Column] = {
     "age": Column("float64", "Age in years, NaN unknown."),
     "label": Column("str", 'benign, malignant, normal or "" (unknown).'),
     "density": Column("str", 'BI-RADS density A to D, or "".'),
+    "findings": Column("str", "Names in snake case joined by |, uncertain ones with a question mark behind; no_finding where the table says none."),
     "table_row": Column("bool", "The user's table has a row for the file; True where there is no table."),
 }
 
-Values = Callable[..., pd.DataFrame]
-ADAPTERS: dict[str, Values] = {
-    "dicom": dicom.values,
-    "images": images.values,
-    "cbis_ddsm": cbis_ddsm.values,
-    "inbreast": inbreast.values,
-    "vindr_mammo": vindr_mammo.values,
-    "rsna2022": rsna2022.values,
-    "cmmd": cmmd.values,
+
+class Adapter(NamedTuple):
+    """How a data set is read: its values a file, from headers, root and table; and whether its files are rasters, else DICOM."""
+
+    values: Callable[..., pd.DataFrame]
+    raster: bool = False
+
+
+ADAPTERS: dict[str, Adapter] = {
+    "dicom": Adapter(dicom.values),
+    "images": Adapter(images.values, raster=True),
+    "cbis_ddsm": Adapter(cbis_ddsm.values),
+    "inbreast": Adapter(inbreast.values),
+    "vindr_mammo": Adapter(vindr_mammo.values),
+    "rsna2022": Adapter(rsna2022.values),
+    "cmmd": Adapter(cmmd.values),
+    "chexpert": Adapter(chexpert.values, raster=True),
+    "nih_cxr14": Adapter(nih_cxr14.values, raster=True),
+    "rsna_ich": Adapter(rsna_ich.values),
 }
 
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima", ""}
@@ -113,7 +125,7 @@ def build_index(root: Path, *, adapter: str, table: Path | None, key: bytes, pro
     """
     if not root.is_dir():
         raise LookalikeError("The folder of raw images does not exist", str(root), "Mend `source.root`, or set it to null to use phantoms.")
-    raster = adapter == "images"
+    values, raster = ADAPTERS[adapter]
     paths, skipped = _image_files(root, raster=raster)
     log.info("%s: %d image files, %d other files skipped", adapter, len(paths), skipped)
     if not paths:
@@ -122,12 +134,12 @@ def build_index(root: Path, *, adapter: str, table: Path | None, key: bytes, pro
             f"No image file was found ({skipped} other files)",
             str(root),
             f"Set `source.root` to the folder that holds the images, unpacked ({wanted}), or set `source.adapter` to what the folder holds "
-            f"(images = rasters, all others = DICOM; it reads {'rasters' if raster else 'DICOM'} now).",
+            f"(rasters: {', '.join(name for name in ADAPTERS if ADAPTERS[name].raster)}; DICOM: all others; it reads {'rasters' if raster else 'DICOM'} now).",
         )
     headers = pd.DataFrame(_read_headers(root, paths, raster=raster, processes=processes))
     headers.insert(0, "path", [_utf8(path) for path in paths])
     _check_quarantined(headers, root=root, maximum=maximum_quarantined)
-    return _index_table(headers, ADAPTERS[adapter](headers, root=root, table=table), key=key)
+    return _index_table(headers, values(headers, root=root, table=table), key=key)
 
 
 def _image_files(root: Path, *, raster: bool) -> tuple[list[str], int]:
@@ -233,7 +245,7 @@ def _index_table(headers: pd.DataFrame, values: pd.DataFrame, *, key: bytes) -> 
     for name in ("view", "laterality", "implant", "image_type", "modality"):
         index[name] = values[name].where(values[name] != "", headers[name])
     index["age"] = values["age"].where(values["age"].notna(), headers["age"])
-    for name in ("label", "density", "table_row"):
+    for name in ("label", "density", "findings", "table_row"):
         index[name] = values[name]
     studies = values["study"].where(values["study"] != "", headers["study_uid"])
     patients = values["patient"].where(values["patient"] != "", headers["patient_id"])

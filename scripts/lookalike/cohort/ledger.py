@@ -22,10 +22,13 @@ COHORT_COLUMNS: dict[str, Column] = {
     "image": Column("str", "16 hex digits, keyed hash."),
     "patient": Column("str", "16 hex digits, keyed hash."),
     "study": Column("str", '16 hex digits, keyed hash, or "".'),
-    "view": Column("str", 'CC, MLO, ...; "other" for a word that is no known view (only where the rule view_not_wanted is off), or "".'),
+    "view": Column(
+        "str", 'CC, MLO, ..., frontal, lateral; "other" for a word that is no known view (only where the rule view_not_wanted is off), or "".'
+    ),
     "laterality": Column("str", 'L, R or "".'),
     "label": Column("str", 'benign, malignant, normal or "" (unknown).'),
     "density": Column("str", 'BI-RADS density A to D, or "".'),
+    "findings": Column("str", "Names in snake case joined by |, uncertain ones with a question mark behind."),
     "manufacturer": Column(
         "str", 'Short name of a known manufacturer (`header.MANUFACTURERS`: GE, Hologic, ...); "other" for any other text of the header, "" for none.'
     ),

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch
 
-from lookalike.config import HEADER_RULES, PIXEL_RULES
+from lookalike.config import PIXEL_RULES, HeaderRule
 from lookalike.errors import LookalikeError
 from lookalike.figures import style
+from lookalike.figures.boxes import LINE, arrow, box
 
 # All in mm.
 _WIDTH = 120.0
-_LINE = 3.5
 _PAD = 1.8
 _GAP = 2.5
 _MAIN_WIDTH = 38.0
-_MAIN_HEIGHT = 2 * _LINE + 2 * _PAD
+_MAIN_HEIGHT = 2 * LINE + 2 * _PAD
 _SIDE_X = 54.0
 
 
-_KINDS: dict[str, str] = {**{rule: "Excluded by header" for rule in HEADER_RULES}, **{rule: "Excluded after decoding" for rule in PIXEL_RULES}}
+_KINDS: dict[str, str] = {
+    **{rule: "Excluded by header" for rule in get_args(HeaderRule)},
+    **{rule: "Excluded after decoding" for rule in PIXEL_RULES},
+}
 _QUARANTINED = "Quarantined"
 _QUARANTINES = ("unreadable", "undecodable")
 
@@ -56,23 +57,23 @@ def draw(flow: pd.DataFrame, output_stem: Path, *, quarantined: int, label: str)
         boxes.append(("Images left", int(rows["remaining"].iloc[-1])))
     boxes[-1] = ("Images kept", boxes[-1][1])
 
-    side_heights = [len(lines) * _LINE + 2 * _PAD for lines in sides]
+    side_heights = [len(lines) * LINE + 2 * _PAD for lines in sides]
     height = _MAIN_HEIGHT * len(boxes) + sum(side_heights) + 2 * _GAP * len(sides) + 4
     with style.diagram(_WIDTH, height, label=label) as (fig, axes):
         y = 2.0
         for position, (title, count) in enumerate(boxes):
             last = position == len(boxes) - 1
-            _box(axes, (2, y), (_MAIN_WIDTH, _MAIN_HEIGHT), [title, f"n = {count:,}"], bold=True, emphasis=last)
+            box(axes, (2, y), (_MAIN_WIDTH, _MAIN_HEIGHT), [title, f"n = {count:,}"], bold=True, emphasis=last)
             y += _MAIN_HEIGHT
             if last:
                 break
             side = side_heights[position]
             middle = y + _GAP + side / 2
             following = y + side + 2 * _GAP
-            _arrow(axes, (2 + _MAIN_WIDTH / 2, y), (2 + _MAIN_WIDTH / 2, following))
-            _arrow(axes, (2 + _MAIN_WIDTH / 2, middle), (_SIDE_X, middle))
+            arrow(axes, (2 + _MAIN_WIDTH / 2, y), (2 + _MAIN_WIDTH / 2, following))
+            arrow(axes, (2 + _MAIN_WIDTH / 2, middle), (_SIDE_X, middle))
             dashed = sides[position][0].startswith(_QUARANTINED)
-            _box(axes, (_SIDE_X, y + _GAP), (_WIDTH - _SIDE_X - 2, side), sides[position], dashed=dashed)
+            box(axes, (_SIDE_X, y + _GAP), (_WIDTH - _SIDE_X - 2, side), sides[position], dashed=dashed)
             y = following
         style.save(fig, output_stem, flow, label=label)
 
@@ -98,36 +99,3 @@ def _check(flow: pd.DataFrame, quarantined: int) -> None:
 
 def _words(name: object) -> str:
     return str(name).replace("_", " ")
-
-
-def _box(
-    axes: Axes,
-    corner: tuple[float, float],
-    size: tuple[float, float],
-    lines: list[str],
-    *,
-    bold: bool = False,
-    emphasis: bool = False,
-    dashed: bool = False,
-) -> None:
-    """A rounded box; main boxes are centred with a bold title, side boxes are lists."""
-    (x, y), (width, height) = corner, size
-    outline: dict[str, Any] = {"linewidth": 1.2 if emphasis else 0.6, "linestyle": (0, (3, 2)) if dashed else "-"}
-    face = style.PAPER if bold and not emphasis else "white"
-    axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=0.9", facecolor=face, edgecolor=style.INK, **outline))
-    for number, line in enumerate(lines):
-        axes.text(
-            x + width / 2 if bold else x + 2.5,
-            y + height / 2 + (number - (len(lines) - 1) / 2) * _LINE,
-            line,
-            ha="center" if bold else "left",
-            va="center",
-            color=style.INK,
-            fontweight="bold" if bold and number == 0 else "normal",
-        )
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.annotate(
-        "", end, start, arrowprops={"arrowstyle": "-|>", "linewidth": 0.7, "color": style.INK, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
-    )

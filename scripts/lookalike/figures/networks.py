@@ -35,7 +35,7 @@ def draw(generator: Sequence[Row], discriminator: Sequence[Row], output_stem: Pa
     its number of parameters.
 
     Args:
-        generator, discriminator: rows in running order, as `generators.progan.describe` gives them: stage, block, kind (`dense`, `conv 3x3 up` ...), channels,
+        generator, discriminator: rows in running order, as `generators.families.describe` gives them: stage, block, kind (`dense`, `conv 3x3 up` ...), channels,
             height, width (of the output; 1 x 1 for dense layers) and parameters.
         output_stem: path without suffix.
         label: see `style.save`.

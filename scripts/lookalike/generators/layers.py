@@ -20,10 +20,12 @@ class ShapedNetwork(nn.Module):
     """A network that says what it takes.
 
     Attributes:
+        stage: level of detail of its images.
         input_shape: of one latent vector or one image.
         label_inputs: length of the label vector that `forward` takes as `labels`; 0 if it takes none.
     """
 
+    stage: int
     input_shape: tuple[int, ...]
     label_inputs: int = 0
 

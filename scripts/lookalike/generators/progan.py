@@ -19,7 +19,6 @@ from lookalike.generators.layers import (
     DiscriminatorBase,
     EqualisedConv,
     EqualisedDense,
-    MinibatchStd,
     ShapedNetwork,
     at_least_float32,
     downsample,
@@ -171,7 +170,7 @@ class Discriminator(ShapedNetwork):
         return leaky_relu(self.from_rgb[str(level)](images)).contiguous(memory_format=torch.channels_last)
 
 
-def grow(network: Generator | Discriminator, previous: Mapping[str, Tensor]) -> None:
+def grow(network: ShapedNetwork, previous: Mapping[str, Tensor]) -> None:
     """Give a network of stage k the weights of stage k - 1 for everything that both have; the new layers keep their fresh weights.
 
     Args:
@@ -190,52 +189,3 @@ def grow(network: Generator | Discriminator, previous: Mapping[str, Tensor]) -> 
             raise ValueError(f"{name} {found}; {tuple(parameter.shape)} is needed")
         with torch.no_grad():
             parameter.copy_(previous[name])
-
-
-def describe(network: ShapedNetwork) -> list[dict[str, int | str]]:
-    """The equalised layers that run at alpha = 1, in the order in which they run: what an architecture figure shows.
-
-    Any network will do whose layers are named by stage (`blocks.0.conv`), as they are here and in cpdgan.py. Shapes come from a forward pass,
-    names and sizes from the layers themselves.
-
-    Returns:
-        Rows with stage, block, layer, kind, channels, height, width (of the output; 1 x 1 for dense layers) and parameters.
-    """
-    rows: list[dict[str, int | str]] = []
-
-    def note(name: str, layer: EqualisedConv | EqualisedDense | MinibatchStd, output: Tensor) -> None:
-        block, stage, *rest = name.split(".")
-        channels, height, width = (output.shape[1], 1, 1) if isinstance(layer, EqualisedDense) else output.shape[1:]
-        if isinstance(layer, EqualisedConv):
-            side = layer.weight.shape[-1]
-            kind = f"conv {side}x{side}" + ("" if layer.resample == "none" else f" {layer.resample}")
-        else:
-            kind = "dense" if isinstance(layer, EqualisedDense) else "minibatch std"
-        size = sum(parameter.numel() for parameter in layer.parameters())
-        rows.append(
-            {
-                "stage": int(stage),
-                "block": block,
-                "layer": ".".join(rest) or block,
-                "kind": kind,
-                "channels": channels,
-                "height": height,
-                "width": width,
-                "parameters": size,
-            }
-        )
-
-    hooks = [
-        layer.register_forward_hook(lambda layer, _, output, name=name: note(name, layer, output))
-        for name, layer in network.named_modules()
-        if isinstance(layer, EqualisedConv | EqualisedDense | MinibatchStd)
-    ]
-    try:
-        with torch.no_grad():
-            example = next(network.parameters())
-            labels = {"labels": example.new_zeros(1, network.label_inputs)} if network.label_inputs else {}
-            network(example.new_zeros(1, *network.input_shape), **labels)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return rows

@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
-from lookalike.statistics import percentile_interval
+from lookalike.statistics import Seed, centred_interval, cluster_bootstrap, disjoint_halves, percentile_interval, subsample
 
 INCEPTION = "Inception"
 FRACTIONS = (1 / 2, 2 / 3, 1.0)
@@ -22,6 +23,11 @@ FRACTIONS = (1 / 2, 2 / 3, 1.0)
 subset of half the images they are equal, Var(half - all) = Var(all)."""
 _BLOCK = 1024
 """Images on a side of a kernel matrix that is held at once."""
+COLUMNS = (
+    *("measure", "name", "features", "value", "low", "high", "extrapolated", "extrapolated_low", "extrapolated_high"),
+    *("ceiling", "ceiling_low", "ceiling_high", "matched", "n_real", "n_synthetic", "note"),
+)
+_REAL, _SYNTHETIC, _NESTED = range(3)
 
 
 def frechet_name(features: str) -> str:
@@ -61,21 +67,40 @@ def kernel_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -
 
     About 0, and as often below as above, where the sets are alike. NaN where a set has fewer than two rows or a feature is not finite.
     """
+    return float(kernel_distances(first, second, np.ones((1, len(first))), np.ones((1, len(second))))[0])
+
+
+def kernel_distances(first: NDArray[np.floating], second: NDArray[np.floating], weights: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """`kernel_distance` of resampled sets.
+
+    Args:
+        first, second: feature matrices [n, d] and [m, d].
+        weights, others: multiplicities [b, n] and [b, m] of their rows; a row makes no pair with its own copies.
+
+    Returns:
+        [b]; NaN where fewer than two rows of a set are left.
+    """
     x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    v, w = np.asarray(weights, dtype=np.float64), np.asarray(others, dtype=np.float64)
     if not _sound(x, y):
-        return float("nan")
+        return np.full(len(v), np.nan)
 
-    def total(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-        """Sum of the kernel over all pairs of rows."""
-        starts = [(i, j) for i in range(0, len(a), _BLOCK) for j in range(0, len(b), _BLOCK)]
-        return float(sum(((a[i : i + _BLOCK] @ b[j : j + _BLOCK].T / a.shape[1] + 1) ** 3).sum() for i, j in starts))
+    def total(a: NDArray[np.float64], b: NDArray[np.float64], s: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted sums of the kernel over all pairs of rows."""
+        sums = np.zeros(len(s))
+        for i in range(0, len(a), _BLOCK):
+            for j in range(0, len(b), _BLOCK):
+                kernel = (a[i : i + _BLOCK] @ b[j : j + _BLOCK].T / a.shape[1] + 1) ** 3
+                sums += np.einsum("bj,bj->b", s[:, i : i + _BLOCK] @ kernel, t[:, j : j + _BLOCK])
+        return sums
 
-    def within(a: NDArray[np.float64]) -> float:
-        """Mean of the kernel over pairs of different rows."""
-        own = np.sum((np.sum(a**2, axis=1) / a.shape[1] + 1) ** 3)
-        return (total(a, a) - float(own)) / (len(a) * (len(a) - 1))
+    def within(a: NDArray[np.float64], s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted mean of the kernel over pairs of different rows."""
+        own = s**2 @ (np.sum(a**2, axis=1) / a.shape[1] + 1) ** 3
+        pairs = s.sum(axis=1) ** 2 - (s**2).sum(axis=1)
+        return np.divide(total(a, a, s, s) - own, pairs, out=np.full(len(s), np.nan), where=pairs > 0)
 
-    return within(x) + within(y) - 2 * total(x, y) / (len(x) * len(y))
+    return within(x, v) + within(y, w) - 2 * total(x, y, v, w) / np.maximum(v.sum(axis=1) * w.sum(axis=1), 1)
 
 
 @dataclass(frozen=True)
@@ -84,6 +109,9 @@ class Extrapolation:
 
     distance: float
     """From all images."""
+    distance_low: float
+    distance_high: float
+    """95 % interval of the distance at this number of images: the spread of its halves, which is about its own (see FRACTIONS)."""
     value: float
     """The limit; may be below 0, by its error, where the sets are alike."""
     low: float
@@ -94,7 +122,7 @@ class Extrapolation:
 
 
 def extrapolate(
-    first: NDArray[np.floating], second: NDArray[np.floating], *, first_groups: ArrayLike, second_groups: ArrayLike, draws: int, seed: int
+    first: NDArray[np.floating], second: NDArray[np.floating], *, first_groups: ArrayLike, second_groups: ArrayLike, draws: int, seed: Seed
 ) -> Extrapolation:
     """The Frechet distance of feature matrices [n, d] and [m, d] fitted as a + b / n on nested random subsets of both; the limit is a.
 
@@ -105,14 +133,84 @@ def extrapolate(
         seed: of the nestings; each has a random stream of its own.
     """
     whole = frechet_distance(first, second)
-    limits = np.empty(draws)
+    limits, halves = np.empty(draws), np.empty(draws)
     for draw in range(draws):
-        generator = np.random.default_rng([seed, draw])
+        generator = np.random.default_rng([*(seed if isinstance(seed, tuple) else (seed,)), draw])
         one, other = first[_grouped_order(first_groups, generator)], second[_grouped_order(second_groups, generator)]
         distances = [frechet_distance(one[: _share(one, part)], other[: _share(other, part)]) for part in FRACTIONS[:-1]]
+        halves[draw] = distances[0]
         limits[draw] = np.polynomial.polynomial.polyfit(1 / np.array(FRACTIONS), [*distances, whole], 1)[0]
-    low, high = percentile_interval(limits)
-    return Extrapolation(whole, float(limits.mean()), low, high, min(_share(first, FRACTIONS[0]), _share(second, FRACTIONS[0])))
+    smallest = min(_share(first, FRACTIONS[0]), _share(second, FRACTIONS[0]))
+    return Extrapolation(whole, *centred_interval(whole, halves, bounds=(0, np.inf)), float(limits.mean()), *percentile_interval(limits), smallest)
+
+
+def compare_features(
+    real: NDArray[np.floating], patients: ArrayLike, synthetic: NDArray[np.floating], *, features: str, splits: int, bootstrap: int, seed: int
+) -> pd.DataFrame:
+    """Both distances between real and synthetic images, and what they are between real images.
+
+    The ceiling is the distance between two halves of the real images, of different patients; `matched` is that of as many synthetic images from the
+    first half. Only these two are of equally many images, and so only their ratio says how much of the distance is not for want of images.
+
+    Args:
+        real: features [n, d].
+        patients: [n].
+        synthetic: features [m, d].
+        features: what they are called (`frechet_name`).
+        splits: halvings and nestings.
+        bootstrap: resamples of patients and of synthetic images behind the kernel distance's interval.
+        seed: of all of them.
+
+    Returns:
+        Rows `frechet` and `kernel`: measure, name, features, value, low, high, extrapolated, extrapolated_low, extrapolated_high, ceiling, ceiling_low,
+        ceiling_high, matched, n_real, n_synthetic, note.
+    """
+    groups, others = np.asarray(patients), np.arange(len(synthetic))
+    limit = extrapolate(real, synthetic, first_groups=groups, second_groups=others, draws=splits, seed=(seed, _NESTED))
+    draws = kernel_distances(
+        real,
+        synthetic,
+        cluster_bootstrap(groups, draws=bootstrap, seed=(seed, _REAL)),
+        cluster_bootstrap(others, draws=bootstrap, seed=(seed, _SYNTHETIC)),
+    )
+    kernel = kernel_distance(real, synthetic)
+    first, second, matched = _equal_halves(groups, len(synthetic), draws=splits, seed=seed)
+
+    def frechets(other: NDArray[np.floating], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.array([frechet_distance(real[half], other[more]) for half, more in zip(first, rows, strict=True)])
+
+    smallest, width = limit.smallest, real.shape[1]
+    few = "" if smallest > 2 * width else f"extrapolated from {smallest} to {2 * smallest} images in {width} dimensions: too few for a straight line"
+    nowhere = (float("nan"),) * 3  # the kernel distance has no bias to be extrapolated away
+    frechet = [limit.distance, limit.distance_low, limit.distance_high, limit.value, limit.low, limit.high]
+    frechet += _summary(frechets(real, second), frechets(synthetic, matched))
+    unbiased = [kernel, *centred_interval(kernel, draws), *nowhere]
+    unbiased += _summary(kernel_distances(real, real, first, second), kernel_distances(real, synthetic, first, matched))
+    sizes = len(real), len(synthetic)
+    rows = [("frechet", frechet_name(features), features, *frechet, *sizes, few), ("kernel", kernel_name(features), features, *unbiased, *sizes, "")]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _summary(ceiling: NDArray[np.float64], matched: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Median and interval of the ceiling, and the median of what is held against it."""
+    middle, other = (percentile_interval(values, confidence=0.0)[0] for values in (ceiling, matched))
+    return middle, *percentile_interval(ceiling), other
+
+
+def _equal_halves(patients: NDArray, synthetic: int, *, draws: int, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rows of half the patients' real images, of the other half's and of synthetic images, [draws, n], [draws, n] and [draws, m], equally many in a draw;
+    none of a single patient."""
+    if np.unique(patients).size < 2:
+        empty = np.zeros((draws, len(patients)), dtype=np.bool_)
+        return empty, empty, np.zeros((draws, synthetic), dtype=np.bool_)
+    halves = disjoint_halves(patients, draws=draws, seed=(seed, _REAL))
+    sizes = np.minimum(np.minimum(halves.sum(axis=1), (~halves).sum(axis=1)), synthetic)
+    everything = np.ones((draws, synthetic), dtype=np.bool_)
+    return (
+        subsample(halves, sizes, seed=(seed, _REAL, 0)),
+        subsample(~halves, sizes, seed=(seed, _REAL, 1)),
+        subsample(everything, sizes, seed=(seed, _SYNTHETIC)),
+    )
 
 
 def _share(rows: NDArray, part: float) -> int:

@@ -621,7 +621,7 @@ def _as_published(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def write_tree(root: Path, *, patients: int, shape: tuple[int, int], seed: int, processes: int = 1) -> pd.DataFrame:
-    """Write CheXpert-v1.0-small/ (train.csv, and the images below train/) and truth.csv below `root`, and return what `truth` gives.
+    """Write CheXpert-v1.0-small/ (train.csv, and the images below train/) below `root`, and return what `truth` gives.
 
     Args:
         root: folder, made where it is absent.
@@ -637,7 +637,7 @@ def write_tree(root: Path, *, patients: int, shape: tuple[int, int], seed: int, 
     table = truth(patients=patients, seed=seed)
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     _as_published(table, seed).to_csv(root / FOLDER / "train.csv", index=False, lineterminator="\n")
-    write_patients(partial(_write_patient, root, shape, seed), table, root, processes)
+    write_patients(partial(_write_patient, root, shape, seed), table, processes)
     return table
 
 

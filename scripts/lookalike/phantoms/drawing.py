@@ -6,7 +6,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -97,8 +96,8 @@ def check_request(patients: int, shape: tuple[int, int], smallest: int) -> None:
         raise LookalikeError(text, "phantoms.shape", f"Ask for {smallest} x {smallest} or more.")
 
 
-def write_patients(work: Callable[[pd.DataFrame], None], truth: pd.DataFrame, root: Path, processes: int) -> None:
-    """Call `work` with each patient's rows of `truth`, in `processes` processes, and write the table as `root`/truth.csv."""
+def write_patients(work: Callable[[pd.DataFrame], None], truth: pd.DataFrame, processes: int) -> None:
+    """Call `work` with each patient's rows of `truth`, in `processes` processes."""
     rows = [part for _, part in truth.groupby("number", sort=False)]
     if processes > 1:
         # fork, because a spawned process would run the calling script again
@@ -107,7 +106,6 @@ def write_patients(work: Callable[[pd.DataFrame], None], truth: pd.DataFrame, ro
     else:
         for part in rows:
             work(part)
-    truth.to_csv(root / "truth.csv", index=False, lineterminator="\n")
 
 
 def smooth_step(value: Array, low: float | Array, high: float | Array) -> Array:

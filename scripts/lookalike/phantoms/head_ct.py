@@ -394,7 +394,7 @@ def _name(source: str, digits: int) -> str:
 
 
 def write_tree(root: Path, *, patients: int, shape: tuple[int, int], seed: int, processes: int = 1) -> pd.DataFrame:
-    """Write stage_2_train/, stage_2_train.csv and truth.csv below `root`, and return what `truth` gives.
+    """Write stage_2_train/ and stage_2_train.csv below `root`, and return what `truth` gives.
 
     Args:
         root: folder, made where it is absent.
@@ -416,7 +416,7 @@ def write_tree(root: Path, *, patients: int, shape: tuple[int, int], seed: int, 
     rows = rows.sort_values(["id", "order"], kind="stable")
     long = pd.DataFrame({"ID": rows["id"] + "_" + rows["kind"], "Label": rows["Label"]})
     long.to_csv(root / "stage_2_train.csv", index=False, lineterminator="\n")
-    write_patients(partial(_write_patient, root, shape, seed), table, root, processes)
+    write_patients(partial(_write_patient, root, shape, seed), table, processes)
     return table
 
 

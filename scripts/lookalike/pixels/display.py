@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-Window = int | Literal["voi_lut", "min_max"]
+    from lookalike.config import Kind
+
+Window = int | Literal["voi_lut", "min_max"] | tuple[float, float]
 Mapping = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm", ".bmp"})
@@ -30,6 +32,8 @@ MAXIMUM_SAMPLES = 2**28
 MAXIMUM_TABLE = 2**20
 # Share of the unpadded pixels cut off at either end without a window: dead pixels and scratches must not set the scale.
 ROBUST_TAIL = 0.001
+# Centre and width of the window of a head CT whose file has none, in HU: that of the brain.
+HEAD_WINDOW = (40.0, 80.0)
 # Of these syntaxes the code stream knows its own precision; all others are cut to BitsStored (PS3.5, 8.1.1).
 SELF_DESCRIBING = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (80, 81, 90, 91, 201, 202, 203))
 
@@ -68,7 +72,7 @@ class DisplayImage:
         pixels: [H, W] float32 in [0, 1], 1 = white; 0 where padding.
         padding: [H, W], True where a pixel is padding.
         spacing_mm: distance of rows in mm, NaN where unknown.
-        window: what scaled it: `window 0`, `voi_lut`, `min_max`, or `full_range` (an 8-bit image that brings no window).
+        window: what scaled it: `window 0`, `window 40/80` (centre and width), `voi_lut`, `min_max`, or `full_range` (an 8-bit image that brings no window).
     """
 
     pixels: NDArray[np.float32]
@@ -77,18 +81,19 @@ class DisplayImage:
     window: str
 
 
-def read_display(path: Path, *, window: Window) -> DisplayImage:
+def read_display(path: Path, *, window: Window, kind: Kind = "mammography") -> DisplayImage:
     """The picture in a DICOM or raster file.
 
     Args:
         path: DICOM, or a raster with one of `RASTER_SUFFIXES`.
-        window: n-th window of the file, its first VOI LUT, or none. A file without the one asked for falls back to its other kind, then to
-            no window: the full range of an 8-bit image, else `min_max`.
+        window: n-th window of the file, centre and width (DICOM only), its first VOI LUT, or none. A file without the one asked for falls back to its
+            other kind, then to no window: the full range of an 8-bit image, else `HEAD_WINDOW` of a head CT, else `min_max`.
+        kind: what the image shows; head CTs are mended where their values are wrapped (`_modality`).
 
     Raises:
         UndecodableError: the file is broken, too large, has several frames, or no decoder reads it.
     """
-    return display(read_stored(path), window=window)
+    return display(read_stored(path), window=window, kind=kind)
 
 
 def read_stored(path: Path) -> StoredImage:
@@ -110,18 +115,22 @@ def pixel_hash(stored: StoredImage) -> str:
     return digest.hexdigest()[:32]
 
 
-def display(stored: StoredImage, *, window: Window) -> DisplayImage:
-    """Apply modality LUT, VOI and inversion to stored values."""
+def display(stored: StoredImage, *, window: Window, kind: Kind = "mammography") -> DisplayImage:
+    """Apply modality LUT, VOI and inversion to stored values; arguments as of `read_display`."""
     header = stored.header
-    modality = _modality(header)
+    modality = _modality(header, kind)
     voi, used = _voi(header, window)
+    if voi is None and kind == "head_ct" and header is not None and stored.bits > 8 and window != "min_max":
+        voi, used = _voi(header, HEAD_WINDOW)
     if voi is None:
         full_range = stored.bits <= 8 and window != "min_max"
         used = "full_range" if full_range else "min_max"
-        ends = np.array([0.0, 2.0**stored.bits - 1]) if full_range else _robust_ends(stored)
-        if full_range and header is not None and header.get("PixelRepresentation") == 1:
-            ends -= 2.0 ** (stored.bits - 1)
-        voi = _linear_exact(*np.sort(modality(ends)))
+        ends = np.array([0.0, 2.0**stored.bits - 1]) if full_range else _robust_ends(stored, modality)
+        if full_range:
+            if header is not None and header.get("PixelRepresentation") == 1:
+                ends -= 2.0 ** (stored.bits - 1)
+            ends = np.sort(modality(ends))
+        voi = _linear_exact(*ends)
     inverted = header is not None and (header.get("PhotometricInterpretation") == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE")
 
     def shown(values: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -274,8 +283,12 @@ def _as_stored(value: int | bytes, dtype: np.dtype[Any]) -> int:
 # DICOM: from stored values to the display ------------------------------------------------------------------------------------------------
 
 
-def _modality(header: Dataset | None) -> Mapping:
-    """Modality LUT Sequence, or rescale slope and intercept, or nothing (C.11.1)."""
+def _modality(header: Dataset | None, kind: Kind) -> Mapping:
+    """Modality LUT Sequence, or rescale slope and intercept, or nothing (C.11.1).
+
+    Some scanners of the RSNA's head CTs wrapped negative values into 12 bits and called them unsigned, with an intercept of 0: they are unwrapped, as public
+    code does (1000 is added and what then has more than 12 bits loses 4096).
+    """
     if header is None:
         return lambda values: values
     if header.get("ModalityLUTSequence"):
@@ -283,6 +296,8 @@ def _modality(header: Dataset | None) -> Mapping:
         return lambda values: entries[np.clip(values - first, 0, len(entries) - 1).astype(np.int64)]
     slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
     slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
+    if kind == "head_ct" and header.get("BitsStored") == 12 and header.get("PixelRepresentation") == 0 and intercept > -100:
+        return lambda values: np.where(values + 1000 >= 4096, values + 1000 - 4096, values + 1000) * slope - 1000
     return lambda values: values * slope + intercept
 
 
@@ -290,6 +305,8 @@ def _voi(header: Dataset | None, window: Window) -> tuple[Mapping | None, str]:
     """The transform to [0, 1] that was asked for, or the file's other kind; None where it has neither or none was asked for (C.11.2)."""
     if header is None or window == "min_max":
         return None, ""
+    if isinstance(window, tuple):
+        return _linear(*window), f"window {window[0]:g}/{window[1]:g}"
     number = window if isinstance(window, int) else 0
     by_window, by_lut = _window(header, number), _voi_lut(header)
     order = [(by_lut, "voi_lut"), (by_window, f"window {number}")]
@@ -312,7 +329,11 @@ def _window(header: Dataset, number: int) -> Mapping | None:
         return lambda values: 1 / (1 + np.exp(np.minimum(-4 * (values - centre) / width, 700)))
     if function == "LINEAR_EXACT":
         return _linear_exact(centre - width / 2, centre + width / 2)
-    # C.11.2.1.2.1: LINEAR runs from centre - 0.5 - (width - 1) / 2 to centre - 0.5 + (width - 1) / 2
+    return _linear(centre, width)
+
+
+def _linear(centre: float, width: float) -> Mapping:
+    """C.11.2.1.2.1: LINEAR runs from centre - 0.5 - (width - 1) / 2 to centre - 0.5 + (width - 1) / 2."""
     return _linear_exact(centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2)
 
 
@@ -357,9 +378,9 @@ def _lut(item: Dataset, header: Dataset) -> tuple[int, NDArray[np.float64], int]
     return first, entries[:length].astype(np.float64), bits
 
 
-def _robust_ends(stored: StoredImage) -> NDArray[np.float64]:
-    """Lowest and highest stored value without padding and outliers."""
+def _robust_ends(stored: StoredImage, modality: Mapping) -> NDArray[np.float64]:
+    """Lowest and highest value after the modality transform, without padding and outliers."""
     image = stored.values[~stored.padding] if stored.padding.any() else stored.values.ravel()
     if image.size == 0:
         return np.zeros(2)
-    return np.quantile(image, [ROBUST_TAIL, 1 - ROBUST_TAIL]).astype(np.float64)
+    return np.quantile(modality(image.astype(np.float64)), [ROBUST_TAIL, 1 - ROBUST_TAIL])

@@ -1,6 +1,6 @@
 """Where the breast is, and every picture in one frame: chest wall on one side, one shape, background dark if asked.
 
-K21 resizes to 1280 x 1024 with the aspect kept and says no more; side, padding and background are our decisions.
+K21 resizes to 1280 x 1024 with the aspect kept and says no more; side, padding and background are our decisions. D21's code stretches.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
 Side = Literal["left", "right"]
+Fit = Literal["pad", "stretch"]
 
 # The breast is found on a picture of at most this many pixels a side: its outline is smooth, and the cost no longer depends on the file.
 WORKING_SIDE = 256
@@ -74,11 +75,9 @@ def normalise(
     shape: tuple[int, int],
     chest_wall: Literal["left", "right", "keep"],
     background: Literal["keep", "zero"],
+    fit: Fit = "pad",
 ) -> NDArray[np.float32]:
-    """The picture in the frame that generators learn.
-
-    Resized by min(rows / H, columns / W) with exact area averaging (enlarging likewise, which repeats pixels: nothing is invented). The rest of
-    the frame is 0: above and below in equal parts, and horizontally on the side away from the chest wall.
+    """A breast in the frame that generators learn (`frame`), its chest wall on the edge.
 
     Args:
         pixels: [H, W] in [0, 1].
@@ -87,6 +86,7 @@ def normalise(
         chest_wall: side that the chest wall is flipped to; keep = not flipped.
         background: zero = all but the breast and a rim for the skin is 0, and blank columns between chest wall and edge (film scans are padded
             there) move to the other side; not moved where `chest_wall` is keep.
+        fit: of `frame`.
 
     Returns:
         [rows, columns] float32 in [0, 1].
@@ -101,10 +101,27 @@ def normalise(
         columns = np.flatnonzero(mask.any(axis=0))
         if background == "zero" and columns.size:
             pixels = np.roll(pixels, -int(columns[0]) if side == "left" else pixels.shape[1] - 1 - int(columns[-1]), axis=1)
+    return frame(pixels, shape=shape, side=side, fit=fit)
+
+
+def frame(pixels: NDArray[np.float32], *, shape: tuple[int, int], side: Side | Literal["middle"], fit: Fit) -> NDArray[np.float32]:
+    """A picture at the shape of the store, by exact area averaging (enlarging likewise, which repeats pixels: nothing is invented).
+
+    Args:
+        pixels: [H, W].
+        shape: rows and columns of the frame.
+        side: where it stands in a frame that is wider; in one that is taller it is in the middle.
+        fit: pad = resized by min(rows / H, columns / W), the rest of the frame is 0; stretch = the aspect is lost, and the frame full.
+
+    Returns:
+        [rows, columns] float32.
+    """
+    if fit == "stretch":
+        return resize_area(pixels, shape)
     scale = min(shape[0] / pixels.shape[0], shape[1] / pixels.shape[1])
     rows, columns_out = (min(full, max(1, round(size * scale))) for full, size in zip(shape, pixels.shape, strict=True))
     result = np.zeros(shape, dtype=np.float32)
-    top, left = (shape[0] - rows) // 2, 0 if side == "left" else shape[1] - columns_out
+    top, left = (shape[0] - rows) // 2, {"left": 0, "middle": (shape[1] - columns_out) // 2, "right": shape[1] - columns_out}[side]
     result[top : top + rows, left : left + columns_out] = resize_area(pixels, (rows, columns_out))
     return result
 

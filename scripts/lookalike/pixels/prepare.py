@@ -9,20 +9,21 @@ import logging
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lookalike.config import Pixels
+from lookalike.config import Kind, Pixels
 from lookalike.pixels.detect import find_foreign_bodies, text_score
 from lookalike.pixels.display import UndecodableError, display, pixel_hash, read_stored
-from lookalike.pixels.geometry import breast_mask, chest_wall_side, normalise
+from lookalike.pixels.geometry import breast_mask, chest_wall_side, frame, normalise
 from lookalike.pixels.store import PartWriter, level_shape
 
 LOG = logging.getLogger("lookalike")
@@ -37,8 +38,11 @@ IN_FLIGHT = 3
 class Features:
     """What is measured on one file; a row of the features table, but for `row_id`, `part` and `row`.
 
+    Breast, foreign bodies, text and chest wall are looked for on mammograms alone.
+
     Attributes:
         problem: why it could not be decoded, "" where it could; nothing else is known then.
+        constant: all pixels (but padding) have one value.
         breast_fraction: share of the picture that is breast.
         foreign_body_score, foreign_body_kind, text_score: of `detect`; 1 is the operating point.
         pixel_hash: of `display.pixel_hash`.
@@ -48,6 +52,7 @@ class Features:
     """
 
     problem: str = ""
+    constant: bool = False
     breast_fraction: float = float("nan")
     foreign_body_score: float = float("nan")
     foreign_body_kind: str = ""
@@ -60,41 +65,43 @@ class Features:
 
 
 Prepared = tuple[Features, NDArray[np.float32] | None]
+Prepare = Callable[[Path], Prepared]
 
 
-def prepare_image(path: Path, *, pixels: Pixels) -> Prepared:
+def prepare_image(path: Path, *, pixels: Pixels, kind: Kind) -> Prepared:
     """Features and top-level picture ([base * 2^(levels-1)] float32 in [0, 1]) of one file; None in place of an undecodable one."""
     try:
         stored = read_stored(path)
-        image = display(stored, window=pixels.window)
+        image = display(stored, window=pixels.window, kind=kind)
     except UndecodableError as error:
         return Features(problem=str(error)), None
     upright = np.ascontiguousarray(np.rot90(image.pixels, pixels.rotate // 90))
+    shape = level_shape(pixels.base, pixels.levels - 1)
+    image_values = stored.values[~stored.padding]
+    features = Features(
+        constant=image_values.size == 0 or bool(image_values.min() == image_values.max()),
+        pixel_hash=pixel_hash(stored),
+        rows=image.pixels.shape[0],
+        columns=image.pixels.shape[1],
+        window=image.window,
+    )
+    if kind != "mammography":
+        return features, frame(upright, shape=shape, side="middle", fit=pixels.fit)
     mask = breast_mask(upright)
     body = find_foreign_bodies(upright, mask)
-    frame = normalise(
-        upright,
-        mask=mask,
-        shape=level_shape(pixels.base, pixels.levels - 1),
-        chest_wall=pixels.chest_wall,
-        background=pixels.background,
-    )
-    features = Features(
+    features = replace(
+        features,
         breast_fraction=float(mask.mean()),
         foreign_body_score=body.score,
         foreign_body_kind=body.kind,
         # text outside the breast never reaches the store where the background is zeroed
         text_score=0.0 if pixels.background == "zero" else text_score(upright, mask),
-        pixel_hash=pixel_hash(stored),
-        rows=image.pixels.shape[0],
-        columns=image.pixels.shape[1],
         chest_wall=chest_wall_side(mask),
-        window=image.window,
     )
-    return features, frame
+    return features, normalise(upright, mask=mask, shape=shape, chest_wall=pixels.chest_wall, background=pixels.background, fit=pixels.fit)
 
 
-def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pixels, output: Path, processes: int) -> pd.DataFrame:
+def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pixels, kind: Kind, output: Path, processes: int) -> pd.DataFrame:
     """Decode a part's files into a store part, in order, with memory that does not grow with their number.
 
     Args:
@@ -102,6 +109,7 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
         root: folder of the raw images.
         part: number of the part, for the table.
         pixels: the config section.
+        kind: what the images show.
         output: folder `part-<number>.zarr` to write.
         processes: files decoded at once.
 
@@ -112,8 +120,8 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
     records = []
     clock = _Progress(len(paths), f"part {part}")
     with PartWriter(output, capacity=len(paths), base=pixels.base, levels=pixels.levels, bits=pixels.bits) as writer:
-        for features, frame in _prepared(paths, pixels=pixels, processes=processes):
-            row = -1 if frame is None else writer.append(frame)
+        for features, picture in _prepared(paths, partial(prepare_image, pixels=pixels, kind=kind), processes=processes):
+            row = -1 if picture is None else writer.append(picture)
             records.append(asdict(features) | {"part": part, "row": row})
             clock.tick()
     columns = [*asdict(Features()), "part", "row"]
@@ -122,7 +130,7 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
     return table
 
 
-def _prepared(paths: list[Path], *, pixels: Pixels, processes: int) -> Iterator[Prepared]:
+def _prepared(paths: list[Path], prepare: Prepare, *, processes: int) -> Iterator[Prepared]:
     """Results in order. After a crash or a hang, the files that were in flight are tried again, each in a process of its own."""
     done = 0
     while done < len(paths):
@@ -131,7 +139,7 @@ def _prepared(paths: list[Path], *, pixels: Pixels, processes: int) -> Iterator[
         try:
             while done < len(paths):
                 while len(flight) < IN_FLIGHT * processes and done + len(flight) < len(paths):
-                    flight.append(pool.submit(prepare_image, paths[done + len(flight)], pixels=pixels))
+                    flight.append(pool.submit(prepare, paths[done + len(flight)]))
                 result = flight[0].result(timeout=DECODE_SECONDS)
                 flight.popleft()
                 done += 1
@@ -141,16 +149,16 @@ def _prepared(paths: list[Path], *, pixels: Pixels, processes: int) -> Iterator[
         finally:
             _end(pool)
         for _ in flight:
-            result = _alone(paths[done], pixels=pixels)
+            result = _alone(paths[done], prepare)
             done += 1
             yield result
 
 
-def _alone(path: Path, *, pixels: Pixels) -> Prepared:
+def _alone(path: Path, prepare: Prepare) -> Prepared:
     """One file in a process of its own, which it may take down."""
     pool = _pool(1)
     try:
-        return pool.submit(prepare_image, path, pixels=pixels).result(timeout=DECODE_SECONDS)
+        return pool.submit(prepare, path).result(timeout=DECODE_SECONDS)
     except BrokenProcessPool:
         return Features(problem="the decoder crashed"), None
     except TimeoutError:

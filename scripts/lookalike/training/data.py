@@ -1,4 +1,4 @@
-"""Real images and random numbers for training, both as functions of the step.
+"""Real images, their labels, and random numbers for training, all as functions of the step.
 
 Every draw of a step is a pure function of (seed, stage, purpose, nimg), and the order of the images one of (seed, stage, epoch). So a resumed run needs no
 saved generator state and no data position: nimg alone says what comes next, whichever process computes it. Where several ranks train, each draws for the
@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lookalike.generators.layers import downsample, upsample
@@ -43,11 +45,41 @@ class Purpose(IntEnum):
     ORDER = 2
     MIRROR = 3
     STEP = 4
+    LABELS = 5
+    EVALUATION = 6
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels that a conditional generator learns, image by image.
+
+    Attributes:
+        names: of the labels.
+        vectors: multi-hot [n, labels] float32; unknown labels count as absent.
+    """
+
+    names: list[str]
+    vectors: NDArray[np.float32]
+
+    def most_frequent(self, count: int) -> NDArray[np.float32]:
+        """Up to so many distinct vectors, the most frequent first."""
+        distinct, counts = np.unique(self.vectors, axis=0, return_counts=True)
+        return distinct[np.argsort(-counts, kind="stable")[:count]]
+
+
+def multi_hot(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Label vectors of 1, 0 or -1 (unknown) as networks take them: unknown labels count as absent."""
+    return (labels == 1).astype(np.float32)
 
 
 def random_numbers(seed: int, stage: int, purpose: Purpose, index: int) -> np.random.Generator:
     """The random numbers of one purpose at one moment (index: nimg, or the epoch)."""
     return np.random.default_rng([seed, stage, purpose, index])
+
+
+def evaluated_images(images: int, count: int, *, seed: int, stage: int) -> np.ndarray:
+    """Indices [count] of the images that generated ones are judged against: as many different ones as there are, over and over."""
+    return np.resize(random_numbers(seed, stage, Purpose.EVALUATION, 0).permutation(images), count)
 
 
 def image_order(images: int, *, nimg: int, batch: int, seed: int, stage: int) -> np.ndarray:
@@ -67,8 +99,9 @@ def _permutation(images: int, seed: int, stage: int, epoch: int) -> np.ndarray:
 
 def real_batches(
     images: Images, *, start: int, total: int, batch: int, seed: int, stage: int, mirror: bool, share: slice | np.ndarray = slice(None)
-) -> Generator[np.ndarray, None, None]:
-    """The batches of the steps at start, start + batch, ... below total, or a share of each (positions in the batch): uint8 or uint16 [share, H, W].
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+    """The batches of the steps at start, start + batch, ... below total, or a share of each (positions in the batch): uint8 or uint16 [share, H, W], and the
+    images' indices [share].
 
     A level of up to 2 GB is held in memory; of a larger one, batches are read by two threads ahead of their use.
     """
@@ -76,19 +109,20 @@ def real_batches(
     held = images[np.arange(len(images))] if size <= MEMORY_LIMIT else None
     source = images if held is None else held
 
-    def read(nimg: int) -> np.ndarray:
-        pixels = source[image_order(len(images), nimg=nimg, batch=batch, seed=seed, stage=stage)[share]]
+    def read(nimg: int) -> tuple[np.ndarray, np.ndarray]:
+        order = image_order(len(images), nimg=nimg, batch=batch, seed=seed, stage=stage)[share]
+        pixels = source[order]
         if mirror:
             flip = (random_numbers(seed, stage, Purpose.MIRROR, nimg).random(batch) < 0.5)[share]
             pixels[flip] = pixels[flip][:, :, ::-1]
-        return pixels
+        return pixels, order
 
     steps = range(start, total, batch)
     if held is not None:
         yield from map(read, steps)
         return
     with ThreadPoolExecutor(2, thread_name_prefix="images") as readers:
-        waiting: deque[Future[np.ndarray]] = deque()
+        waiting: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
         for nimg in steps:
             waiting.append(readers.submit(read, nimg))
             if len(waiting) > PREFETCHED:

@@ -1,4 +1,4 @@
-"""Train one stage of a progressive GAN, from the weights of the stage before to its own, whatever interrupts it on the way.
+"""Train one stage of a GAN, from the weights of the stage before (networks that do not grow have none) to its own, whatever interrupts it on the way.
 
 A stage can be killed at any moment: it goes on from the state saved last, and on a CPU ends with the very weights of an undisturbed run, bit for bit.
 SIGTERM and SIGURG save the state first, then end the process with code 75 (temporary failure), so that a scheduler starts it again. Ask Slurm for SIGURG:
@@ -25,25 +25,27 @@ import torch
 
 from lookalike import config
 from lookalike.errors import LookalikeError
-from lookalike.training.data import Images, real_batches
+from lookalike.training.data import Images, Labels, evaluated_images, real_batches
 from lookalike.training.device import choose_device
 from lookalike.training.ranks import ALONE, Ranks
 from lookalike.training.schedule import Schedule, schedule_of
 from lookalike.training.state import Owner, load_state, read_weights, save_networks, save_state, writing
 from lookalike.training.step import STATISTICS, Networks, Step, build_networks
+from lookalike.training.stopping import Judge, Search, generate
 
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 10.0  # at most this long between ticks,
 TICKS = 32  # and at least this many ticks a stage
 OWNER_SECONDS = 1.0  # between looks whether the stage is still this job's
+PICTURED = 64  # label vectors that are kept beside the weights, so that pictures can be drawn without a table
 
 
 def train_stage(
     *,
-    generator: config.Generator,  # networks, stages, loss, optimiser, seed, device
-    stage: int,  # which stage; its images are base x 2^stage
-    base: tuple[int, int],  # rows and columns of stage 0
-    images: Images,  # level `stage` of the store
+    generator: config.Generator,  # networks, stages, loss, optimiser, seed, device; its stopping is that of the last stage
+    stage: int,  # which stage
+    base: tuple[int, int],  # rows and columns of level 0
+    images: Images,  # level `generator.level(stage)` of the store
     previous: Path | None,  # weights of stage - 1; None at stage 0
     output: Path,  # weights to write: *.safetensors, with a *.json beside it
     digest: str,  # of the job: a saved state with another one is set aside
@@ -51,20 +53,29 @@ def train_stage(
     statistics: Path,  # JSONL to write: a row a tick
     threads: int,  # CPU threads
     ranks: Ranks = ALONE,  # this process among those that train together; the first of them writes
+    labels: Labels | None = None,  # of the images, where the generator has labels
+    judge: Judge | None = None,  # needed where the generator has stopping; only the first rank asks it
+    follow: int | None = None,  # images to show, whatever the config says: what the judge of another seed's training found best
 ) -> None:
     """Train one stage and write its weights and statistics. Several ranks do so together, each with its share of every batch: for any number of them the result
-    is the same but for the order in which floating-point numbers are added, and a state saved with one number is good for another.
+    is the same but for the order in which floating-point numbers are added (BigGAN: and for its batch norm, which is of a share), and a state saved with one
+    number is good for another.
+
+    With stopping, the averaged generator is judged after the stage's images and at intervals from then on; when patience is at its end, or the maximum is
+    reached, the networks of the smallest distance are written.
 
     Raises:
-        LookalikeError: the images or the former stage do not fit, a loss is no longer finite, or a file cannot be written.
+        LookalikeError: the images, the labels or the former stage do not fit, a loss is no longer finite, or a file cannot be written.
         SystemExit: with code 75, after SIGTERM or SIGURG to any rank, when the state has been saved; or because another job has taken the stage over.
     """
-    schedule = schedule_of(generator, stage)
-    shape = (base[0] << stage, base[1] << stage)
-    _check_images(images, shape, generator, schedule, ranks)
+    schedule = schedule_of(generator, stage, follow=follow)
+    level = generator.level(stage)
+    shape = (base[0] << level, base[1] << level)
+    _check_images(images, labels, shape, generator, schedule, ranks)
     device = choose_device(generator.device, threads=threads, ranks=ranks)
-    step = Step(_networks(generator, stage, base, previous), generator, schedule, device, ranks)
+    step = Step(_networks(generator, stage, base, labels, previous), generator, schedule, device, ranks, labels)
     record = Record(statistics, schedule, f"stage {stage} {shape[0]}x{shape[1]}", device)
+    search = Search(generator.stopping.patience if generator.stopping else 0)
 
     # Go on where an earlier process stopped. The first rank looks before the others do: it sets aside what cannot be used.
     nimg = 0
@@ -75,7 +86,8 @@ def train_stage(
         nimg = state["nimg"]
         step.load_state_dict(state["step"])
         record.load_state_dict(state["record"])
-        logger.info("stage %d goes on at %d of %d images", stage, nimg, schedule.total)
+        search.load_state_dict(state["search"])
+        logger.info("stage %d goes on at %d of %d images", stage, nimg, schedule.limit)
     if owner is not None:
         ranks.wait()
         record.write()
@@ -86,7 +98,7 @@ def train_stage(
     stream = real_batches(
         images,
         start=nimg,
-        total=schedule.total,
+        total=schedule.limit,
         batch=schedule.batch,
         seed=generator.seed,
         stage=stage,
@@ -95,53 +107,102 @@ def train_stage(
     )
     saved = time.monotonic()
     with closing(stream), _caught(signal.SIGTERM, signal.SIGURG) as caught:
-        for pixels in stream:
+        for pixels, order in stream:
             if schedule.resets_optimisers(nimg):
                 step.reset_optimisers()
-            record.add(step(pixels, nimg))
+            record.add(step(pixels, order, nimg))
             nimg += schedule.batch
+            if schedule.judges(nimg):
+                if owner is not None:
+                    record.check(nimg)
+                    search.add(nimg, _distance(step, judge, generator, stage, len(images)), step.networks())
+                if ranks.maximum(search.over):
+                    break
             stop = ranks.maximum(caught[0] if caught else 0)  # whichever rank was told, all leave after the same step
             if owner is not None:
                 owner.check(OWNER_SECONDS)
-                if record.due():
+                if record.due(nimg):
                     with owner.writes():
                         record.tick(nimg)
                 if stop or time.monotonic() - saved > generator.save_minutes * 60:
                     record.check(nimg)  # losses that are not finite must not be kept
+                    content = {"nimg": nimg, "step": step.state_dict(), "record": record.state_dict(), "search": search.state_dict()}
                     with owner.writes():
-                        save_state(state_folder, digest, {"nimg": nimg, "step": step.state_dict(), "record": record.state_dict()})
+                        save_state(state_folder, digest, content)
                     saved = time.monotonic()
             if stop:
                 ranks.wait()  # one that left before the state is saved would end the others
                 name = signal.Signals(stop).name
-                logger.warning("%s: state saved at %d of %d images; exit code %d asks for a restart", name, nimg, schedule.total, os.EX_TEMPFAIL)
+                logger.warning("%s: state saved at %d of %d images; exit code %d asks for a restart", name, nimg, schedule.limit, os.EX_TEMPFAIL)
                 sys.exit(os.EX_TEMPFAIL)
 
     # Write what was learnt.
     if owner is None:
         return
+    if follow is not None:
+        stopped = "followed"
+    elif not search.evaluations:
+        stopped = "schedule"
+    else:
+        stopped = f"no improvement in {search.patience} evaluations" if search.over else "maximum"
     about = {
         "family": generator.family,
         "base": list(base),
-        "channels": [settings.channels for settings in generator.stages[: stage + 1]],
+        "channels": generator.channels(stage),
         "latent": generator.latent,
         "group": generator.minibatch_std_group,
         "stage": stage,
-        "nimg": nimg,
+        "level": level,
+        "labels": labels.names if labels else [],
+        "label_vectors": labels.most_frequent(PICTURED).astype(int).tolist() if labels else [],
+        "nimg": search.minimum["nimg"] if search.evaluations else nimg,
+        "evaluations": search.evaluations,
+        "stopped": stopped,
         "loss": generator.loss.model_dump(),
         "digest": digest,
     }
+    logger.info("stage %d ends at %.1f kimg (%s); kept: the networks at %.1f kimg", stage, nimg / 1000, stopped, about["nimg"] / 1000)
     with owner.writes():
         if record.steps:
             record.tick(nimg)
+        for which, network in step.networks().items():
+            if search.best:
+                network.load_state_dict(search.best[which])
         save_networks(output, step.networks(), about)
 
 
-def _check_images(images: Images, shape: tuple[int, int], generator: config.Generator, schedule: Schedule, ranks: Ranks) -> None:
+def _distance(step: Step, judge: Judge | None, generator: config.Generator, stage: int, images: int) -> float:
+    """Distance of images of the averaged generator, made with the labels of the reals that the judge holds them against."""
+    assert judge is not None
+    assert generator.stopping is not None
+    count, labels = generator.stopping.images, step.labels
+    made = generate(
+        step.average,
+        count=count,
+        latent=generator.latent,
+        labels=None if labels is None else labels[evaluated_images(images, count, seed=generator.seed, stage=stage)],
+        batch=step.schedule.batch,
+        seed=generator.seed,
+        stage=stage,
+        device=step.device,
+    )
+    return judge(made)
+
+
+def _check_images(
+    images: Images, labels: Labels | None, shape: tuple[int, int], generator: config.Generator, schedule: Schedule, ranks: Ranks
+) -> None:
     if len(images) == 0 or tuple(images.shape[1:]) != shape:
         found = f"{len(images)} images of {' x '.join(map(str, images.shape[1:]))}"
         raise LookalikeError(
             f"A stage of {shape[0]} x {shape[1]} was given {found}", "the cohort's image store", "Check pixels.base, pixels.levels and the split."
+        )
+    if generator.labels != (labels is not None) or (labels is not None and (not labels.names or len(labels.vectors) != len(images))):
+        found = f"{len(labels.vectors)} vectors of {len(labels.names)} labels" if labels else "none"
+        raise LookalikeError(
+            f"The labels of {len(images)} images {'are needed' if generator.labels else 'are not'}; given were {found}",
+            "the table with labels",
+            "Check generators.*.labels and the rule's input.",
         )
     if schedule.batch % (ranks.size * min(generator.minibatch_std_group, schedule.batch)):
         raise LookalikeError(
@@ -151,12 +212,15 @@ def _check_images(images: Images, shape: tuple[int, int], generator: config.Gene
         )
 
 
-def _networks(generator: config.Generator, stage: int, base: tuple[int, int], previous: Path | None) -> Networks:
+def _networks(generator: config.Generator, stage: int, base: tuple[int, int], labels: Labels | None, previous: Path | None) -> Networks:
     if (previous is None) != (stage == 0):
         raise LookalikeError(f"Stage {stage} {'needs' if stage else 'takes no'} weights of a former stage", str(previous), "Check the rule's input.")
+    former = read_weights(previous)[0] if previous else None
     try:
-        return build_networks(generator, stage=stage, base=base, previous=read_weights(previous)[0] if previous else None)
+        return build_networks(generator, stage=stage, base=base, labels=len(labels.names) if labels else 0, previous=former)
     except ValueError as error:
+        if previous is None:
+            raise LookalikeError(f"The networks cannot be built: {error}", "generators.*.latent", "Choose another one.") from error
         raise LookalikeError(
             f"The former stage does not fit stage {stage}: {error}", str(previous), "Delete it and run the workflow again."
         ) from error
@@ -198,9 +262,12 @@ class Record:
         self.sums += values
         self.steps += 1
 
-    def due(self) -> bool:
-        """Whether it is time for a tick: by the clock, or, so that short stages have curves too, by the share of the stage done."""
+    def due(self, nimg: int) -> bool:
+        """Whether it is time for a tick: by the clock, or, so that short stages have curves too, by the share of the stage done. A tick ends with a step of the
+        generator."""
         self._count_time()
+        if not self.schedule.moves_generator(nimg - self.schedule.batch):
+            return False
         return self.seconds - self.since >= TICK_SECONDS or self.steps * self.schedule.batch * TICKS >= self.schedule.total
 
     def check(self, nimg: int) -> None:
@@ -208,7 +275,7 @@ class Record:
         if not bool(torch.isfinite(self.sums).all()):
             raise LookalikeError(
                 "A loss is no longer a finite number",
-                f"{self.label}, image {nimg} of {self.schedule.total}",
+                f"{self.label}, image {nimg} of {self.schedule.limit}",
                 "Lower this stage's learning_rate, or raise the penalty's weight (loss.gradient_penalty or loss.gamma); the seed matters too.",
             )
 
@@ -222,10 +289,10 @@ class Record:
         row |= {"images_per_second": speed, "seconds": self.seconds, "memory_mb": self._memory_mb()}
         self.rows.append(row)
         self.write()
-        left = timedelta(seconds=round((self.schedule.total - nimg) / speed))
+        left = timedelta(seconds=round((self.schedule.limit - nimg) / speed))
         logger.info(
             "%s | %.1f of %.1f kimg | alpha %.2f | %.0f images/s | %s left | D %.3f G %.3f penalty %.4f | %.0f MB",
-            *(self.label, nimg / 1000, self.schedule.total / 1000, row["alpha"], speed, left),
+            *(self.label, nimg / 1000, self.schedule.limit / 1000, row["alpha"], speed, left),
             *(row["loss_discriminator"], row["loss_generator"], row["penalty"], row["memory_mb"]),
         )
         self.sums.zero_()

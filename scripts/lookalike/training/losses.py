@@ -42,6 +42,7 @@ def discriminator_loss(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor, 
 
     wgan_gp: mean D(fake) - mean D(real) + gradient_penalty * mean (|grad D(x)| - 1)^2 + drift * mean D(real)^2, x = real + mix (fake - real).
     relativistic: mean softplus(D(fake) - D(real)) + gamma / 2 * mean |grad D(real)|^2 + gamma / 2 * mean |grad D(fake)|^2; images are paired by position.
+    hinge: mean max(0, 1 - D(real)) + mean max(0, 1 + D(fake)), without a penalty.
 
     Args:
         critic: the discriminator at its present alpha.
@@ -55,6 +56,10 @@ def discriminator_loss(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor, 
         penalty = (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()
         objective = (fake_scores - real_scores).mean() + loss.drift * real_scores.square().mean()
         total = objective + loss.gradient_penalty * penalty
+    elif loss.kind == "hinge":
+        real_scores, fake_scores = critic(real), critic(fake)
+        total = relu(1 - real_scores).mean() + relu(1 + fake_scores).mean()
+        penalty = torch.zeros_like(total)
     else:
         real_scores, real_gradient = input_gradient(critic, real)
         fake_scores, fake_gradient = input_gradient(critic, fake)
@@ -64,23 +69,12 @@ def discriminator_loss(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor, 
 
 
 def generator_loss(critic: Critic, real: Tensor, fake: Tensor, *, loss: Loss) -> Tensor:
-    """What the generator minimises: -mean D(fake) (wgan_gp), or mean softplus(D(real) - D(fake)) (relativistic)."""
-    if loss.kind == "wgan_gp":
+    """What the generator minimises: -mean D(fake) (wgan_gp, hinge), or mean softplus(D(real) - D(fake)) (relativistic)."""
+    if loss.kind != "relativistic":
         return -critic(fake).mean()
     with torch.no_grad():  # the reals pass no gradient to the generator
         real_scores = critic(real)
     return softplus(real_scores - critic(fake)).mean()
-
-
-def hinge_discriminator_loss(critic: Critic, real: Tensor, fake: Tensor) -> DiscriminatorLoss:
-    """What BigGAN's discriminator minimises: mean max(0, 1 - D(real)) + mean max(0, 1 + D(fake)). Its generator minimises -mean D(fake), as in wgan_gp.
-
-    Args:
-        critic, real, fake: as for `discriminator_loss`.
-    """
-    real_scores, fake_scores = critic(real), critic(fake)
-    total = relu(1 - real_scores).mean() + relu(1 + fake_scores).mean()
-    return DiscriminatorLoss(total, torch.zeros_like(total), real_scores.mean(), fake_scores.mean())
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:

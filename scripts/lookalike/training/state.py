@@ -28,7 +28,7 @@ from torch import Tensor
 import lookalike
 from lookalike.errors import LookalikeError
 from lookalike.files import atomic
-from lookalike.generators.progan import Discriminator, Generator
+from lookalike.generators.families import Discriminator, Generator, build_discriminator, build_generator
 
 logger = logging.getLogger(__name__)
 Network = Literal["generator", "discriminator", "ema"]
@@ -136,7 +136,7 @@ def save_networks(path: Path, networks: Mapping[Network, torch.nn.Module], descr
     Args:
         path: `<name>.safetensors`; the JSON is `<name>.json`. Both are the same bytes for the same training.
         networks: generator, discriminator and ema.
-        description: family, base, channels, latent, stage, group and whatever else is worth knowing; versions are added.
+        description: family, base, channels, latent, labels (names), group and whatever else is worth knowing; versions are added.
 
     Raises:
         LookalikeError: it could not be written.
@@ -178,10 +178,10 @@ def load_networks(path: Path, which: Network = "ema") -> Generator | Discriminat
     """
     weights, about = read_weights(path)
     try:
-        shape = {"base": tuple(about["base"]), "channels": about["channels"], "seed": 0}
-        network = Discriminator(**shape, group=about["group"]) if which == "discriminator" else Generator(**shape, latent=about["latent"])
+        shape = {"family": about["family"], "base": tuple(about["base"]), "channels": about["channels"], "labels": len(about["labels"]), "seed": 0}
+        network = build_discriminator(**shape, group=about["group"]) if which == "discriminator" else build_generator(**shape, latent=about["latent"])
         network.load_state_dict(weights[which])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise LookalikeError(
             f"A generator's weights do not fit their description: {error}", str(path), "Delete both files and run the workflow again."
         ) from error

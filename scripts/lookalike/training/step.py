@@ -10,9 +10,18 @@ import torch
 from torch import Tensor
 
 from lookalike import config
-from lookalike.generators.progan import Discriminator, Generator, grow
-from lookalike.training.data import Purpose, fade_reals, random_numbers, to_device
-from lookalike.training.losses import discriminator_loss, generator_loss
+from lookalike.generators.biggan import orthogonal_regularisation
+from lookalike.generators.families import Discriminator, Generator, build_discriminator, build_generator
+from lookalike.generators.progan import grow
+from lookalike.training.data import Labels, Purpose, fade_reals, random_numbers, to_device
+from lookalike.training.losses import (
+    Classifier,
+    Critic,
+    auxiliary_discriminator_loss,
+    auxiliary_generator_loss,
+    discriminator_loss,
+    generator_loss,
+)
 from lookalike.training.ranks import ALONE, Ranks
 from lookalike.training.schedule import Schedule
 from lookalike.training.state import Network
@@ -22,34 +31,47 @@ Networks = tuple[Generator, Discriminator, Generator]  # the last one is the ave
 
 
 def build_networks(
-    settings: config.Generator, *, stage: int, base: tuple[int, int], previous: Mapping[Network, Mapping[str, Tensor]] | None
+    settings: config.Generator, *, stage: int, base: tuple[int, int], labels: int, previous: Mapping[Network, Mapping[str, Tensor]] | None
 ) -> Networks:
     """Generator, discriminator and averaged generator of a stage: fresh from the seed, then with the former stage's weights where both have a layer.
 
+    Args:
+        labels: length of the label vector.
+
     Raises:
-        ValueError: `previous` is not the stage before this one.
+        ValueError: `previous` is not the stage before this one, or the family cannot have that latent dimension.
     """
     seeds = random_numbers(settings.seed, stage, Purpose.WEIGHTS, 0).integers(2**63, size=2).tolist()
-    channels = [settings.stages[level].channels for level in range(stage + 1)]
-    generator = Generator(base=base, channels=channels, latent=settings.latent, seed=seeds[0])
-    discriminator = Discriminator(base=base, channels=channels, group=settings.minibatch_std_group, seed=seeds[1])
-    average = Generator(base=base, channels=channels, latent=settings.latent, seed=seeds[0])  # begins as the generator itself
+    shape: dict[str, Any] = {"base": base, "channels": settings.channels(stage), "labels": labels}
+    generator = build_generator(settings.family, **shape, latent=settings.latent, seed=seeds[0])
+    discriminator = build_discriminator(settings.family, **shape, group=settings.minibatch_std_group, seed=seeds[1])
+    average = build_generator(settings.family, **shape, latent=settings.latent, seed=seeds[0])  # begins as the generator itself
     if previous is not None:
         grow(generator, previous["generator"])
         grow(discriminator, previous["discriminator"])
         grow(average, previous["ema"])
-    return generator, discriminator, average.requires_grad_(False)
+    return generator, discriminator, average.requires_grad_(False).eval()
 
 
 class Step:
-    """Networks, optimisers, and the one thing that is done with them."""
+    """Networks, optimisers, and the one thing that is done with them: a step of the discriminator, and at each critic_steps-th one of the averaged generator
+    and the generator."""
 
-    def __init__(self, networks: Networks, settings: config.Generator, schedule: Schedule, device: torch.device, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        settings: config.Generator,
+        schedule: Schedule,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+        labels: Labels | None = None,
+    ) -> None:
         self.generator, self.discriminator, self.average = (
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types no memory_format here
             for network in networks
         )
         self.settings, self.schedule, self.device, self.ranks = settings, schedule, device, ranks
+        self.labels = None if labels is None else labels.vectors
         self.share = ranks.share(schedule.batch, settings.minibatch_std_group)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16" and device.type == "cuda")
         self.reset_optimisers()
@@ -58,35 +80,73 @@ class Step:
         """Forget Adam's moments. Its betas must both be floats: torch refuses the integer 0."""
         betas = (float(self.settings.adam_beta1), float(self.settings.adam_beta2))
         self.adam_g, self.adam_d = (
-            torch.optim.Adam(network.parameters(), lr=self.schedule.learning_rate, betas=betas, eps=self.settings.adam_epsilon, fused=True)
-            for network in (self.generator, self.discriminator)
+            torch.optim.Adam(network.parameters(), lr=rate, betas=betas, eps=self.settings.adam_epsilon, fused=True)
+            for network, rate in (
+                (self.generator, self.schedule.learning_rate),
+                (self.discriminator, self.schedule.learning_rate_discriminator),
+            )
         )
 
-    def __call__(self, pixels: np.ndarray, nimg: int) -> Tensor:
-        """Train on stored pixels [N, H, W] at nimg, this rank's share of the batch. Returns the five STATISTICS of the whole batch, on the device: reading
-        them here would make it wait."""
+    def __call__(self, pixels: np.ndarray, order: np.ndarray, nimg: int) -> Tensor:
+        """Train at nimg on stored pixels [N, H, W], this rank's share of the batch, and the labels of the images order [N]. Returns the five STATISTICS of the
+        whole batch, on the device: reading them here would make it wait. The generator's loss counts critic_steps times where it moves, and is 0 where not."""
         alpha, batch = self.schedule.alpha(nimg), self.schedule.batch
         numbers = random_numbers(self.settings.seed, self.generator.stage, Purpose.STEP, nimg)
         latents = torch.from_numpy(numbers.standard_normal((2, batch, self.settings.latent), dtype=np.float32)[:, self.share]).to(self.device)
         mix = torch.from_numpy(numbers.random(batch, dtype=np.float32)[self.share]).to(self.device)
         real = fade_reals(to_device(pixels, self.device), alpha)
-        critic = lambda images: self.discriminator(images, alpha)  # noqa: E731
+        labels = None if self.labels is None else torch.from_numpy(self.labels[order]).to(self.device)
 
         with self.autocast:
             with torch.no_grad():
-                fake = self.generator(latents[0], alpha)
-            losses = discriminator_loss(critic, real, fake, mix, loss=self.settings.loss)
+                fake = self._generate(latents[0], labels, alpha)
+            losses = self._discriminator_loss(real, fake, labels, mix, alpha)
         loss_d, *others = self._descend(self.adam_d, *losses)
+        if not self.schedule.moves_generator(nimg):
+            return torch.stack([loss_d, torch.zeros_like(loss_d), *others])
 
         with torch.no_grad():  # else the average would keep the graph of every step
             torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - self.schedule.ema_decay)
+            for buffer, now in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+                buffer.copy_(now)
 
+        # The relativistic loss pairs a fake with a real one, of the same labels; the others take labels as they come.
+        if self.labels is not None and self.settings.loss.kind != "relativistic":
+            drawn = random_numbers(self.settings.seed, self.generator.stage, Purpose.LABELS, nimg).integers(len(self.labels), size=batch)
+            labels = torch.from_numpy(self.labels[drawn[self.share]]).to(self.device)
         self.discriminator.requires_grad_(False)  # its own gradients would be computed and thrown away
         with self.autocast:
-            loss = generator_loss(critic, real, self.generator(latents[1], alpha), loss=self.settings.loss)
+            loss = self._generator_loss(real, self._generate(latents[1], labels, alpha), labels, alpha)
         (loss_g,) = self._descend(self.adam_g, loss)
         self.discriminator.requires_grad_(True)
-        return torch.stack([loss_d, loss_g, *others])
+        return torch.stack([loss_d, loss_g * self.schedule.critic_steps, *others])
+
+    def _generate(self, latents: Tensor, labels: Tensor | None, alpha: float) -> Tensor:
+        return self.generator(latents, alpha, labels) if self.settings.family == "progan" else self.generator(latents, labels)
+
+    def _discriminator_loss(self, real: Tensor, fake: Tensor, labels: Tensor | None, mix: Tensor, alpha: float) -> tuple[Tensor, ...]:
+        if self.settings.family == "progan" and labels is not None:
+            return auxiliary_discriminator_loss(self._classifier(alpha), real, fake, labels, mix, loss=self.settings.loss)
+        terms = discriminator_loss(self._critic(labels, alpha), real, fake, mix, loss=self.settings.loss)
+        return terms._replace(total=self._regularised(terms.total, self.discriminator))
+
+    def _generator_loss(self, real: Tensor, fake: Tensor, labels: Tensor | None, alpha: float) -> Tensor:
+        if self.settings.family == "progan" and labels is not None:
+            return auxiliary_generator_loss(self._classifier(alpha), real, fake, labels, loss=self.settings.loss)
+        return self._regularised(generator_loss(self._critic(labels, alpha), real, fake, loss=self.settings.loss), self.generator)
+
+    def _critic(self, labels: Tensor | None, alpha: float) -> Critic:
+        if self.settings.family == "progan":
+            return lambda images: self.discriminator(images, alpha)
+        return lambda images: self.discriminator(images, labels)
+
+    def _classifier(self, alpha: float) -> Classifier:
+        return lambda images: self.discriminator.scores_and_logits(images, alpha)
+
+    def _regularised(self, loss: Tensor, network: torch.nn.Module) -> Tensor:
+        if self.settings.family != "biggan":
+            return loss
+        return loss + self.settings.loss.orthogonal * orthogonal_regularisation(network)
 
     def _descend(self, optimiser: torch.optim.Adam, loss: Tensor, *statistics: Tensor) -> list[Tensor]:
         """Make one step down the loss of the whole batch. Returns that loss and the whole batch's statistics."""

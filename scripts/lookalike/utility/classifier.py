@@ -6,22 +6,28 @@ Labels are [n, l]: 1 = present, 0 = absent; any other value is unknown and count
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lookalike.cohort.labels import label_matrix
 from lookalike.errors import LookalikeError
-from lookalike.training.data import Images, image_order, real_batches
+from lookalike.files import atomic
+from lookalike.pixels.store import ImageStore
+from lookalike.training.data import Images, real_batches
 from lookalike.utility.auc import label_aucs, mean_auc
 
 logger = logging.getLogger(__name__)
@@ -48,6 +54,7 @@ class Classifier(nn.Module):
         init_features, growth_rate, block_config: width and depth, as in MONAI.
 
     Attributes:
+        architecture: size, init_features, growth_rate and block_config.
         backbone: "random", or the weights file's name and SHA-256: results of a random backbone are not to be taken for the paper's.
 
     Raises:
@@ -63,15 +70,16 @@ class Classifier(nn.Module):
         size: int = 224,
         init_features: int = 64,
         growth_rate: int = 32,
-        block_config: tuple[int, ...] = (6, 12, 24, 16),
+        block_config: Sequence[int] = (6, 12, 24, 16),
     ) -> None:
         from monai.networks.nets.densenet import DenseNet  # takes seconds, so only where it is needed
 
         super().__init__()
         self.size = size
+        self.architecture = {"size": size, "init_features": init_features, "growth_rate": growth_rate, "block_config": tuple(block_config)}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = DenseNet(2, 3, labels, init_features=init_features, growth_rate=growth_rate, block_config=block_config)
+            network = DenseNet(2, 3, labels, init_features=init_features, growth_rate=growth_rate, block_config=tuple(block_config))
         self.trunk, self.head = network.features, network.class_layers[-1]
         for module in self.trunk.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -108,6 +116,41 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Prepared images to logits [b, labels]; the sigmoid is left to the loss and to `predict`."""
         return self.head(self.features(images))
+
+
+def save_classifier(path: Path, classifier: Classifier, *, labels: Sequence[str], **about: Any) -> None:
+    """Write a classifier's weights as safetensors and, beside them, what it is as JSON.
+
+    Args:
+        path: `<name>.safetensors`; the JSON is `<name>.json`.
+        classifier: it.
+        labels: names, in the order of its outputs.
+        about: what else is worth knowing (JSON).
+    """
+    description = {"labels": list(labels), **classifier.architecture, "backbone": classifier.backbone, **about}
+    with atomic(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(description, indent=2) + "\n")
+    with atomic(path) as temporary:
+        temporary.write_bytes(save({name: tensor.cpu().contiguous() for name, tensor in classifier.state_dict().items()}))
+
+
+def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
+    """A saved classifier, on the CPU and in evaluation mode, and its description.
+
+    Raises:
+        LookalikeError: either file is missing or damaged, or they do not fit.
+    """
+    try:
+        about = json.loads(path.with_suffix(".json").read_text())
+        architecture = {name: about[name] for name in ("size", "init_features", "growth_rate", "block_config")}
+        classifier = Classifier(len(about["labels"]), seed=0, **architecture)
+        classifier.load_state_dict(load_file(path))
+        classifier.backbone = about["backbone"]
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise LookalikeError(
+            f"A classifier's weights cannot be read: {' '.join(str(error).split())[:200]}", str(path), "Delete the file and run the workflow again."
+        ) from error
+    return classifier.eval(), about
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -174,6 +217,21 @@ class Fold:
     """[n, l]."""
 
 
+def load_fold(
+    tables: Sequence[Path], parts: Sequence[Path], split: Literal["train", "validation", "test"], *, level: int
+) -> tuple[pd.DataFrame, Fold]:
+    """A split of an image set with labels: its rows of the set's table (whose index they keep), and its images at a level of detail.
+
+    Raises:
+        LookalikeError: the split is empty, or the store does not hold the images.
+    """
+    table = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
+    table = table[table["split"] == split]
+    if table.empty:
+        raise LookalikeError(f"The split `{split}` has no image", str(tables[0]), "Give the set more images, or that split a larger share of them.")
+    return table, Fold(ImageStore(table, parts).level(level), label_matrix(table)[1])
+
+
 def fit(classifier: Classifier, train: Fold, validation: Fold, *, schedule: Schedule, seed: int, mirror: bool = True) -> list[float]:
     """Train a classifier, in place, and leave it with the weights of the best epoch, in evaluation mode.
 
@@ -194,7 +252,7 @@ def fit(classifier: Classifier, train: Fold, validation: Fold, *, schedule: Sche
     """
     optimiser = torch.optim.Adam(classifier.parameters(), lr=schedule.learning_rate, eps=ADAM_EPSILON)
     device = next(classifier.parameters()).device
-    count, steps = len(train.images), schedule.steps(len(train.images))
+    steps = schedule.steps(len(train.images))
     batches = real_batches(
         train.images, start=0, total=schedule.epochs * steps * schedule.batch, batch=schedule.batch, seed=seed, stage=0, mirror=mirror
     )
@@ -205,10 +263,9 @@ def fit(classifier: Classifier, train: Fold, validation: Fold, *, schedule: Sche
         for group in optimiser.param_groups:
             group["lr"] = progress.learning_rate
         total = torch.zeros((), device=device)
-        for step in range(steps):
-            nimg = (len(aucs) * steps + step) * schedule.batch
-            labels = train.labels[image_order(count, nimg=nimg, batch=schedule.batch, seed=seed, stage=0)]
-            loss = label_loss(classifier(classifier.prepare(next(batches))), torch.from_numpy(labels).to(device)).mean()
+        for _ in range(steps):
+            pixels, order = next(batches)
+            loss = label_loss(classifier(classifier.prepare(pixels)), torch.from_numpy(train.labels[order]).to(device)).mean()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimiser.step()

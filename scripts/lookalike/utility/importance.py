@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from lookalike.utility.classifier import label_loss
 
@@ -60,3 +61,27 @@ def occlusion_map(
 def enlarge(importance: NDArray[np.float64], patch: int) -> NDArray[np.float64]:
     """A map [h, w] by patch as an image [h * patch, w * patch]: each pixel has its patch's value."""
     return importance.repeat(patch, axis=0).repeat(patch, axis=1)
+
+
+def choose_images(labels: NDArray, scores: NDArray, *, count: int) -> NDArray[np.int64]:
+    """Rows of the images to show: for each of the most frequent labels, the present one that scores highest and was not taken yet.
+
+    Args:
+        labels: [n, l], 1 = present.
+        scores: [n, l] of the classifier.
+        count: labels, at most.
+    """
+    present = labels == 1
+    rows: list[int] = []
+    for label in np.argsort(-present.sum(axis=0), kind="stable"):
+        free = np.setdiff1d(np.flatnonzero(present[:, label]), rows)
+        if free.size and len(rows) < count:
+            rows.append(int(free[np.argmax(scores[free, label])]))
+    return np.array(rows, dtype=np.int64)
+
+
+def as_seen(pixels: NDArray, size: int) -> NDArray[np.uint8]:
+    """Stored images [n, H, W], uint8 or uint16, at the size at which a classifier sees them: [n, size, size]."""
+    images = torch.from_numpy(np.asarray(pixels, dtype=np.float32) * np.float32(255 / np.iinfo(pixels.dtype).max))
+    images = functional.interpolate(images[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]
+    return images.round().clamp(0, 255).to(torch.uint8).numpy()

@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from lookalike.cohort.header import normal_age, normal_laterality, normal_view, normal_yes_no
+from lookalike.cohort.labels import UNCERTAIN
 from lookalike.errors import LookalikeError
 
 log = logging.getLogger("lookalike")
 
 # What an adapter may say of a file; "" (age: NaN) leaves the header's value standing.
-TEXT_VALUES = ("patient", "study", "view", "laterality", "label", "density", "implant", "image_type", "modality")
+TEXT_VALUES = ("patient", "study", "view", "laterality", "label", "density", "implant", "findings", "image_type", "modality")
 # Columns of which the worst row counts, from unknown to worst.
 WORST_LAST = {"label": ("", "normal", "benign", "malignant"), "implant": ("", "NO", "YES")}
 LABEL_WORDS = {
@@ -104,6 +105,20 @@ def normal_density(text: str) -> str:
     return "" if match is None else match[1].translate(str.maketrans("1234", "ABCD"))
 
 
+def snake_case(text: str) -> str:
+    """`Pleural Effusion` -> `pleural_effusion`."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def normal_findings(text: str) -> str:
+    """Findings joined by |, in snake case, each once: a finding that is certain is not uncertain as well."""
+    certain = dict[str, bool]()
+    for finding in text.split("|"):
+        if name := snake_case(finding):
+            certain[name] = certain.get(name, False) or not finding.rstrip().endswith(UNCERTAIN)
+    return "|".join(name if sure else name + UNCERTAIN for name, sure in certain.items())
+
+
 def birads_label(text: str) -> str:
     """Label from a BI-RADS assessment: 1 normal, 2 benign, 5 and 6 malignant; 0, 3 and 4 stay unknown, for an assessment is no diagnosis."""
     match = re.fullmatch(r"(?:BI-?RADS\s*)?([0-6])[ABC]?(?:\.0)?", text.strip().upper())
@@ -111,7 +126,7 @@ def birads_label(text: str) -> str:
 
 
 def normal_rows(frame: pd.DataFrame, *, table: Path) -> pd.DataFrame:
-    """The optional columns of a user's table (patient, view, laterality, label, density, implant, age), normalised; other columns are not read.
+    """The optional columns of a user's table (patient, view, laterality, label, density, implant, age, findings); others are not read.
 
     Raises:
         LookalikeError: a laterality, label, density or implant flag that is not understood, with its row.
@@ -129,6 +144,8 @@ def normal_rows(frame: pd.DataFrame, *, table: Path) -> pd.DataFrame:
         rows["view"] = frame["view"].map(normal_view)
     if "age" in frame:
         rows["age"] = frame["age"].map(normal_age)
+    if "findings" in frame:
+        rows["findings"] = frame["findings"]
     for name, (normal, allowed) in checked.items():
         if name not in frame:
             continue
@@ -185,7 +202,7 @@ def without(path: str) -> str:
 
 
 def combine_rows(rows: pd.DataFrame, files: pd.Index, *, data_set: str) -> pd.DataFrame:
-    """Values a file from rows of a table: the worst label, any implant, else the first cell that is not empty.
+    """Values a file from rows of a table: the worst label, any implant, the findings of all rows (`normal_findings`), else the first cell that is not empty.
 
     Args:
         rows: column `file` (index label of a file, -1 = none) and any of `TEXT_VALUES` and `age`.
@@ -213,6 +230,8 @@ def combine_rows(rows: pd.DataFrame, files: pd.Index, *, data_set: str) -> pd.Da
             joined = cells.map(WORST_LAST[name].index).groupby(rows["file"]).max().map(dict(enumerate(WORST_LAST[name])))
         elif name == "age":
             joined = cells.groupby(rows["file"]).first()
+        elif name == "findings":
+            joined = cells.groupby(rows["file"]).agg("|".join).map(normal_findings)
         else:
             joined = cells.where(cells != "").groupby(rows["file"]).first().fillna("")
         values.loc[joined.index, name] = joined

@@ -1,4 +1,4 @@
-"""Start the training of a stage: in this process, or on several GPUs of this machine with torchrun, a process (rank) a GPU.
+"""Start the training of a stage, with its judge: in this process, or on several GPUs of this machine with torchrun, a process (rank) a GPU.
 
 Either way `work` does what a `Job` describes. The ranks exchange what they compute over the loopback interface (gloo on CPUs; on GPUs NCCL, over NVLink or PCIe). Whatever ends one
 of them ends all, and comes out of `train` as it would from a single process: the same sentence, the same exit code 75 after SIGTERM or SIGURG.
@@ -7,6 +7,7 @@ of them ends all, and comes out of `train` as it would from a single process: th
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import logging
 import os
@@ -19,21 +20,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from pydantic import BaseModel
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import lookalike
-from lookalike.config import Generator
+from lookalike.cohort.labels import label_matrix
+from lookalike.config import Generator, Inception
 from lookalike.errors import LookalikeError
+from lookalike.measures.frechet import frechet_distance
 from lookalike.pixels.store import ImageStore
+from lookalike.training.data import Images, Labels, evaluated_images, multi_hot
 from lookalike.training.loop import train_stage
 from lookalike.training.ranks import ALONE, LostRankError, Ranks
 from lookalike.training.state import drop_state
+from lookalike.training.stopping import Judge
+from lookalike.utility.encoder import Encoder, load_encoder
 
 STOP_SECONDS = 45  # that ranks have, once told to stop, to save the state; then they are killed
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -53,6 +61,9 @@ class Job(BaseModel):
     state_folder: Path
     statistics: Path
     threads: int  # of each rank
+    encoder: Path | None  # weights of the real-trained classifier, of whose features the Frechet distance is taken
+    inception: Inception | None  # or of this network's
+    follow: Path | None  # the JSON beside the weights of the repetition that this one is to follow
 
 
 class RankError(LookalikeError):
@@ -62,10 +73,10 @@ class RankError(LookalikeError):
         Exception.__init__(self, sentence)
 
 
-def image_store(tables: Sequence[Path], parts: Sequence[Path], split: Literal["train", "all"]) -> ImageStore:
+def training_table(tables: Sequence[Path], split: Literal["train", "all"]) -> pd.DataFrame:
     """The images that a generator learns from."""
     images = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
-    return ImageStore(images[images["split"] == "train"].reset_index(drop=True) if split == "train" else images, parts)
+    return images[images["split"] == "train"].reset_index(drop=True) if split == "train" else images
 
 
 def train(job: Job, ranks: int) -> None:
@@ -85,11 +96,18 @@ def train(job: Job, ranks: int) -> None:
 
 def work(job: Job, ranks: Ranks) -> None:
     """This process's part of a job."""
+    generator = job.generator
+    table = training_table(job.tables, generator.split)
+    images = ImageStore(table, job.parts).level(generator.level(job.stage))
+    names, vectors = label_matrix(table)
     train_stage(
-        generator=job.generator,
+        generator=generator,
         stage=job.stage,
         base=job.base,
-        images=image_store(job.tables, job.parts, job.generator.split).level(job.stage),
+        images=images,
+        labels=Labels(names, multi_hot(vectors)) if generator.labels else None,
+        judge=_judge(job, images) if generator.stopping else None,
+        follow=json.loads(job.follow.read_text())["nimg"] if job.follow else None,
         previous=job.previous,
         output=job.output,
         digest=job.digest,
@@ -98,6 +116,25 @@ def work(job: Job, ranks: Ranks) -> None:
         threads=job.threads,
         ranks=ranks,
     )
+
+
+def _judge(job: Job, images: Images) -> Judge:
+    """The Frechet distance from training images, whose features are taken when it is asked for first."""
+    generator = job.generator
+    assert generator.stopping is not None
+    count = generator.stopping.images
+
+    @functools.cache
+    def real() -> tuple[Encoder, NDArray[np.float32]]:
+        device = torch.device("cuda" if generator.device != "cpu" and torch.cuda.is_available() else "cpu")  # that of the networks
+        encoder = load_encoder(job.encoder, job.inception, device=device)
+        return encoder, encoder.features(images[evaluated_images(len(images), count, seed=generator.seed, stage=job.stage)])
+
+    def distance(generated: NDArray[np.uint8]) -> float:
+        encoder, reals = real()
+        return frechet_distance(reals, encoder.features(generated))
+
+    return distance
 
 
 def _launch(job: Job, ranks: int) -> None:
