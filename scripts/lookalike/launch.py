@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ import traceback
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,16 +35,15 @@ import lookalike
 from lookalike.cohort.labels import label_matrix
 from lookalike.config import Generator, Inception
 from lookalike.errors import LookalikeError
-from lookalike.measures.frechet import frechet_distance
 from lookalike.pixels.store import ImageStore
 from lookalike.training.data import Images, Labels, evaluated_images, multi_hot
 from lookalike.training.loop import train_stage
 from lookalike.training.ranks import ALONE, LostRankError, Ranks
 from lookalike.training.state import drop_state
 from lookalike.training.stopping import Judge
-from lookalike.utility.encoder import Encoder, load_encoder
 
 STOP_SECONDS = 45  # that ranks have, once told to stop, to save the state; then they are killed
+JUDGE = ("utility.encoder", "measures.frechet")  # modules that a judged training runs besides those that it imports
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -124,15 +124,18 @@ def _judge(job: Job, images: Images) -> Judge:
     assert generator.stopping is not None
     count = generator.stopping.images
 
+    # By name: with an import, every generator, judged or not, would be trained anew when the code of a judge changes (see `task` in the workflow).
+    encoders, distances = (importlib.import_module(f"lookalike.{name}") for name in JUDGE)
+
     @functools.cache
-    def real() -> tuple[Encoder, NDArray[np.float32]]:
+    def real() -> tuple[Any, NDArray[np.float32]]:
         device = torch.device("cuda" if generator.device != "cpu" and torch.cuda.is_available() else "cpu")  # that of the networks
-        encoder = load_encoder(job.encoder, job.inception, device=device)
+        encoder = encoders.load_encoder(job.encoder, job.inception, device=device)
         return encoder, encoder.features(images[evaluated_images(len(images), count, seed=generator.seed, stage=job.stage)])
 
     def distance(generated: NDArray[np.uint8]) -> float:
         encoder, reals = real()
-        return frechet_distance(reals, encoder.features(generated))
+        return float(distances.frechet_distance(reals, encoder.features(generated)))
 
     return distance
 

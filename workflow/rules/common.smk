@@ -273,9 +273,12 @@ def training_task(wildcards):
     keys += ("minibatch_std_group", "mirror", "precision", "device", "seed")
     branches = {key: generator + key for key in keys}
     pixels = f"cohorts.{CONFIG.cohort_of(ALL.generators[wildcards.generator].cohort)}.pixels.base"
+    plain = {}
     if stops_itself(wildcards):
         branches |= {"stopping": generator + "stopping", "inception": "utility.inception"}
-    return task("train_stage", base=pixels, **branches, **stage_settings(wildcards))(wildcards)
+        # the code of the judge, which no other training runs (see launch.py)
+        plain = {"judge": [code_digest(SCRIPTS / f"lookalike/{module}.py") for module in ("utility/encoder", "measures/frechet")]}
+    return task("train_stage", plain, base=pixels, **branches, **stage_settings(wildcards))(wildcards)
 
 
 def sampled_labels(wildcards):
