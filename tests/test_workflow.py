@@ -110,11 +110,11 @@ READS: dict[str, tuple[object, set[str]]] = {
     "utility.normalise": (False, {"measure_importance"}),
     "dumont2021.status": ("study", {"compare_published", "write_index"}),
     "dumont2021.tolerance": (0.1, {"compare_published", "write_index"}),
-    "dumont2021.generators.cpdgan.32.latent": (16, {"train_stage"}),
-    "dumont2021.generators.cpdgan.32.stopping.every_kimg": (0.05, {"train_stage"}),
-    "dumont2021.generators.cpdgan.32.stopping.patience": (1, {"train_stage"}),
-    "dumont2021.generators.cpdgan.32.stopping.maximum_kimg": (0.5, {"train_stage"}),
-    "dumont2021.generators.cpdgan.32.stopping.images": (30, {"train_stage"}),
+    "dumont2021.generators.cpdgan.16.latent": (16, {"train_stage"}),
+    "dumont2021.generators.cpdgan.16.stopping.every_kimg": (0.05, {"train_stage"}),
+    "dumont2021.generators.cpdgan.16.stopping.patience": (1, {"train_stage"}),
+    "dumont2021.generators.cpdgan.16.stopping.maximum_kimg": (0.5, {"train_stage"}),
+    "dumont2021.generators.cpdgan.16.stopping.images": (30, {"train_stage"}),
     "dumont2021.benchmarks.chest.seed": (2, {"select_setting"}),
     "dumont2021.benchmarks.chest.settings.classes_2.samples": (19, {"select_setting"}),
     "dumont2021.benchmarks.chest.settings.classes_2.validation": (7, {"select_setting"}),
@@ -126,7 +126,7 @@ READS: dict[str, tuple[object, set[str]]] = {
 # Keys that the table cannot change alone, or that it has under another name. `root`, names, stages, seeds and settings are tested on their own.
 ELSEWHERE = re.compile(
     r"source\.root|source\.simulated|\.cohort$|\.real$|\.generator$|\.family$|\.labels$|stages\.|korkinof2021\.synthetic|\.kind$|\.stopping$"
-    r"|cohorts\.(chest|brain)\.(?!labels\.(minimum|undersample))|brain\.labels\.minimum|generators\.progan\.32|cpdgan\.32\.(?!latent|stopping)"
+    r"|cohorts\.(chest|brain)\.(?!labels\.(minimum|undersample))|brain\.labels\.minimum|generators\.progan\.16|cpdgan\.16\.(?!latent|stopping)"
     r"|utility\.(seed|inception)|\.weights$|benchmarks\.brain|benchmarks\.chest\.(pictured|settings\.(samples_|.*\.(dimension|resolution|classes|seeds)$))"
 )
 # Which files a key can change at all, by the beginning of the key.
@@ -243,16 +243,16 @@ def test_a_changed_key_reruns_exactly_what_reads_it(finished_run: Path, made: di
 @pytest.mark.slow
 def test_more_seeds_add_their_own_jobs_and_another_setting_is_left_alone(finished_run: Path, made: dict[str, Made]) -> None:
     def setting(**values: int) -> dict:
-        return {"dumont2021": {"benchmarks": {"chest": {"settings": {"samples_20": values}}}}}
+        return {"dumont2021": {"benchmarks": {"chest": {"settings": {"samples_30": values}}}}}
 
     collected = {"collect_settings", "collect_runs", "tabulate_settings", "tabulate_gaps", "compare_published", "write_index"}
     new = {"train_stage", "sample_images", "train_classifier", "measure_auc_gap", "measure_features"}
     more = pending(finished_run, setting(seeds=3), "seeds")
     assert {rule for file, rule in more.items() if "seed_" in file} == new
-    assert {file for file in more if "seed_" in file and not re.search(r"chest/samples_20.*/seed_[23]", file)} == set()
+    assert {file for file in more if "seed_" in file and not re.search(r"chest/samples_30.*/seed_[23]", file)} == set()
     fewer = pending(finished_run, setting(samples=9), "samples")
     assert new | {"select_setting"} <= set(fewer.values())
-    made_for_others = {file: rule for file, rule in fewer.items() if "chest/samples_20" not in file}
+    made_for_others = {file: rule for file, rule in fewer.items() if "chest/samples_30" not in file}
     assert {rule for rule in made_for_others.values() if not rule.startswith("draw_")} <= collected
 
 
