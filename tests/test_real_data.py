@@ -166,3 +166,35 @@ def test_bhsd_slices_become_a_head_ct_cohort(real_data: Path, tmp_path: Path) ->
     assert len(table) == 36 and images.shape == (36, 64, 64) and images.std(axis=(1, 2)).min() > 10
     assert [set(text.split("|")) for text in table["findings"]] == [set(text.split("|")) for *_, text in rows]
     assert table["patient"].nunique() == len({patient for _, patient, _ in rows})
+
+
+def test_nih_chest_x_rays_through_the_whole_study(real_data: Path, tmp_path: Path) -> None:
+    """Real chest X-rays through D21's workflow with tiny networks: every item is made, and none of the identities leaves the private table."""
+    folder = copy_repository(tmp_path / "clone")
+    source = {"root": str(real_data / "nih-cxr14/images"), "table": str(real_data / "nih-cxr14/labels.csv"), "adapter": "nih_cxr14"}
+    labels = {"names": ["no_finding", "effusion", "cardiomegaly"], "minimum": 0}
+    settings = {
+        **dict.fromkeys(("classes_2", "samples_30")),
+        "resolution_16": {"dimension": "resolution", "resolution": 16, "validation": 25, "test": 25, "seeds": 1},
+    }
+    overlay = {
+        "cohorts": {"mammography": None, "brain": None, "chest": {"source": source, "labels": labels}},
+        "generators": {"progan": None},
+        "synthetic": {"progan": None},
+        "korkinof2021": None,
+        "dumont2021": {"status": "study", "benchmarks": {"brain": None, "chest": {"settings": settings}}},
+    }
+    (folder / "nih.yaml").write_text(yaml.safe_dump(overlay))
+    run = snakemake(folder, "--cores", "2", "--configfile", "tests/config/tiny.yaml", "nih.yaml")
+    assert run.returncode == 0, run.stdout[-3000:]
+    runs = pd.read_csv(folder / "results/dumont2021/runs.csv")
+    assert (
+        set(runs["generator"]) == {"cpdgan", "progan"} and runs["gap"].notna().all() and set(runs["data"]) == {"Images from outside, not simulated"}
+    )
+    for name in ("table1.html", "summary.html", *(f"figure{number}.png" for number in range(1, 8))):
+        assert (folder / "results/dumont2021" / name).stat().st_size > 100, name
+    comparison = pd.read_csv(folder / "results/comparison.csv", comment="#")
+    assert set(comparison["paper"]) == {"DuMont Schütte et al. 2021"}
+    names = pd.read_csv(real_data / "nih-cxr14/labels.csv", dtype=str)["Image Index"].str.removesuffix(".png").str.encode("utf-8")
+    public = [path for path in (folder / "results").rglob("*") if path.is_file() and "private" not in path.parts]
+    assert public and not [path for path in public if any(name in path.read_bytes() for name in names)]
