@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from _job import job
+from _job import job, origin
 from lookalike.cohort.labels import class_counts, label_cohort
 from lookalike.files import atomic
 
@@ -11,4 +11,4 @@ with job(snakemake) as task:
     with atomic(snakemake.output.table) as path:
         table.to_parquet(path, index=False)
     with atomic(snakemake.output.classes) as path:
-        class_counts(table).to_csv(path, index=False)
+        class_counts(table).assign(data=origin(task["simulated"])).to_csv(path, index=False)

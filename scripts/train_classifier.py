@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from _job import job
+from _job import job, origin
 from lookalike.cohort.labels import label_matrix
 from lookalike.files import atomic
 from lookalike.training.device import choose_device
@@ -33,7 +33,7 @@ with job(snakemake) as task:
     rates = [schedule.progress(history[:epoch]).learning_rate for epoch in range(len(history))]
     epochs = pd.DataFrame({"epoch": range(1, len(history) + 1), "auc_validation": history, "learning_rate": rates})
     with atomic(snakemake.output.history) as path:
-        epochs.to_csv(path, index=False)
+        epochs.assign(data=origin(task["simulated"])).to_csv(path, index=False)
     with atomic(snakemake.output.predictions) as path:
         pd.concat(tables, ignore_index=True).to_parquet(path, index=False)
     save_classifier(Path(snakemake.output.weights), classifier, labels=names, seed=seed, history=history)

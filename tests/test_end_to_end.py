@@ -33,6 +33,10 @@ def test_every_item_is_there_with_its_provenance(finished_run: Path) -> None:
         suffixes = ("csv", "tex", "html", "md") if item.startswith("table") else ("png", "pdf", "source.csv")
         for suffix in suffixes:
             assert (folder / f"{item}.{suffix}").stat().st_size > 100, f"{item}.{suffix}"
+    for item in ("table1", "summary", *(f"figure{number}" for number in range(1, 8))):
+        suffixes = ("png", "pdf", "source.csv") if item.startswith("figure") else ("csv", "tex", "html", "md")
+        for suffix in suffixes:
+            assert (finished_run / "results/dumont2021" / f"{item}.{suffix}").stat().st_size > 100, f"{item}.{suffix}"
     page = (finished_run / "results/index.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script" not in page
     record = json.loads((folder / "table1.html.provenance.json").read_text())
@@ -42,8 +46,24 @@ def test_every_item_is_there_with_its_provenance(finished_run: Path) -> None:
 def test_demo_values_are_labelled_and_never_comparable(finished_run: Path) -> None:
     comparison = pd.read_csv(finished_run / "results/comparison.csv", comment="#")
     assert set(comparison.loc[comparison["item"] != "checks", "status"]) == {"not comparable"}
-    for path in (finished_run / "results/korkinof2021/progan").glob("*.csv"):
+    study = [*(finished_run / "results/dumont2021").glob("*.csv"), *(finished_run / "results/measures").rglob("*.csv")]
+    for path in [*(finished_run / "results/korkinof2021/progan").glob("*.csv"), *study]:
         assert "imulated" in path.read_text(), path.name
+
+
+def test_generators_of_the_study_stop_by_the_rule_and_repetitions_follow(finished_run: Path) -> None:
+    first, second = (
+        json.loads((finished_run / f"results/generators/dumont2021/chest/classes_2/cpdgan/seed_{seed}/stage_0/weights.json").read_text())
+        for seed in (1, 2)
+    )
+    assert first["evaluations"] and first["nimg"] == min(first["evaluations"], key=lambda found: found["distance"])["nimg"]
+    assert first["stopped"] in ("no improvement in 2 evaluations", "maximum")
+    assert second["stopped"] == "followed" and second["nimg"] == first["nimg"] and not second["evaluations"]
+    log = (finished_run / "logs/train_stage/dumont2021/chest/classes_2/cpdgan/seed_1_0.log").read_text()
+    assert "the best is" in log and "kept: the networks at" in log
+    runs = pd.read_csv(finished_run / "results/dumont2021/runs.csv")
+    run = runs[(runs["setting"] == "classes_2") & (runs["benchmark"] == "chest") & (runs["generator"] == "cpdgan")].set_index("seed")
+    assert (run["stopped_nimg"] == first["nimg"]).all() and set(runs["frechet_name"]) == {"Frechet distance (real-trained classifier)"}
 
 
 def test_ledger_reconciles_with_planted_truth(finished_run: Path) -> None:

@@ -279,9 +279,14 @@ def test_slurm_dry_run_and_lint_from_a_fresh_clone(tmp_path: Path) -> None:
         assert run.returncode != 0 and "cohorts.mammography.source.root is `data/mammography`, which does not exist" in run.stdout, run.stdout
         profile = folder / "slurm/profile.yaml"
         profile.write_text(profile.read_text().replace("# configfile:", "configfile:"))
-    (folder / "data/mammography").mkdir(parents=True)
+    for root in ("mammography", "CheXpert-v1.0/train", "rsna-intracranial-hemorrhage-detection/stage_2_train"):
+        (folder / "data" / root).mkdir(parents=True)
     run = snakemake(folder, "-n", "--profile", "slurm")
-    assert run.returncode == 0 and re.search(r"^train_stage +9$", run.stdout, re.M), run.stdout
+    counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", run.stdout, re.M)}
+    assert run.returncode == 0 and len(run.stdout.splitlines()) < 130, run.stdout
+    # K21: 9 stages. D21: 450 runs of 37 settings, each with a generator (prog-GAN: 3 to 5 stages), a classifier and its measures.
+    assert counts["select_setting"] == 37 and counts["measure_auc_gap"] == counts["measure_features"] == 450
+    assert counts["train_stage"] == 9 + 914 and counts["total"] < 4000
     run = snakemake(folder, "--lint")
     assert run.returncode == 0 and "Congratulations" in run.stdout, run.stdout
 
@@ -294,9 +299,13 @@ def test_report_builds(finished_run: Path) -> None:
 
 
 def test_named_targets(finished_run: Path) -> None:
-    for item in ("table1", "table2", "figure1", "figure2", "figure3", "figure5", "figure6"):
-        run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, "--", f"korkinof2021_{item}")
-        assert run.returncode == 0, run.stdout
+    items = {"korkinof2021": ("table1", "table2", "figure1", "figure2", "figure3", "figure5", "figure6")}
+    items["dumont2021"] = ("table1", "summary", *(f"figure{number}" for number in range(1, 8)))
+    targets = [f"{paper}_{item}" for paper, names in items.items() for item in names]
+    run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, "--", *targets)
+    assert run.returncode == 0, run.stdout
+    run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, "--config", "dumont2021=null", "--", "dumont2021_table1")
+    assert run.returncode != 0 and "no section `dumont2021`" in run.stdout and "Traceback" not in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -356,6 +365,7 @@ def test_imports_point_left() -> None:
         "sampling",
         "measures",
         "utility",
+        "launch",
     ]
     order += ["tables", "published", "figures", "index_page"]
     library = REPOSITORY / "scripts/lookalike"
