@@ -32,18 +32,33 @@ def test_every_key_is_described() -> None:
         ("cohorts.mammography.sorce", {}, "unknown key `cohorts.mammography.sorce`: did you mean `source`?"),
         ("cohorts.mammography.pixels.bits", 9, "`cohorts.mammography.pixels.bits`: Input should be 8 or 16 (it is 9)"),
         ("generators.progan.cohort", "other", "generators.progan.cohort names `other`, which is not defined; defined are: mammography"),
-        ("cohorts.mammography.pixels.levels", 2, "generators.progan has 4 stages, but its cohort's store has 2 levels"),
+        ("cohorts.mammography.pixels.levels", 2, "generators.progan reaches level 3, but its cohort's store has 2 levels (0 to 1)"),
         ("cohorts.mammography.split", {"train": 0.9, "validation": 0.2}, "add up to more than 1"),
         ("synthetic.progan.cohort", "mammography", "give either `generator` or `cohort`"),
         ("cohorts.mammography.source.root", "", "`cohorts.mammography.source.root`: String should have at least 1 character"),
         ("generators.progan.minibatch_std_group", 5, "not a multiple of minibatch_std_group"),
+        ("cohorts.mammography.labels", None, "generators.progan needs labels, but cohorts.mammography.labels is missing"),
+        ("cohorts.chest.labels", None, "dumont2021.benchmarks.chest needs labels, but cohorts.chest.labels is missing"),
+        ("cohorts.chest.pixels.chest_wall", "left", "pixels.chest_wall and pixels.background must be `keep` for chest_xray"),
+        ("dumont2021.benchmarks.chest.settings.classes_2.resolution", 20, "settings.classes_2.resolution: the cohort's store has 4, 8, 16 rows"),
+        ("dumont2021.generators.cpdgan.16.labels", False, "cpdgan needs labels: set `labels: true`"),
+        ("dumont2021.generators.cpdgan.16.stages", [{"channels": 8, "batch": 8}], "dumont2021.generators.cpdgan.16 reaches 4 rows"),
+        ("dumont2021.generators.cpdgan.16.loss", {"kind": "hinge"}, "biggan goes with loss.kind `hinge`, and no other family does"),
+        (
+            "dumont2021.generators.progan.16.stages",
+            [{"channels": 8, "batch": 8}, {"channels": [8, 8], "batch": 8}],
+            "only the first stage's `channels`",
+        ),
+        ("dumont2021.benchmarks.chest.settings.classes_2.resolution", 8, "settings.classes_2: no generator has a recipe for the resolution 8"),
+        ("dumont2021.benchmarks.chest.pictured", "classes_9", "chest.pictured names `classes_9`, which is not defined"),
+        ("utility.classifier.size", 33, "a picture of 33 does not divide into patches of 2"),
     ],
 )
 def test_mistakes_get_a_sentence(demo: dict, path: str, value: object, sentence: str) -> None:
     *parents, last = path.split(".")
     node = demo
     for part in parents:
-        node = node.setdefault(part, {})
+        node = node.setdefault(int(part) if part.isdigit() else part, {})
     node[last] = value
     with pytest.raises(LookalikeError) as error:
         config.load(demo)
@@ -71,3 +86,23 @@ def test_null_removes_what_an_overlay_cannot(demo: dict) -> None:
     demo["korkinof2021"] = {"synthetic": "audit"}
     loaded = config.load(demo)
     assert list(loaded.generators) == [] and list(loaded.synthetic) == ["audit"]
+
+
+def test_runs_are_generators_and_synthetic_sets_of_their_own(demo: dict) -> None:
+    demo["dumont2021"]["benchmarks"]["chest"]["settings"]["classes_2"]["seeds"] = 3
+    plain = config.load(demo)
+    whole = plain.with_runs()
+    runs = {run.name: run for run in plain.runs()}
+    assert len(runs) == 2 * (6 + 2)  # two generators; six settings, one of them with three seeds
+    run = runs["dumont2021/chest/classes_2/progan/seed_3"]
+    assert whole.generators[run.name].seed == 3 and whole.generators[run.name].cohort == run.images == "dumont2021/chest/classes_2"
+    assert whole.synthetic[run.name].real == run.images and whole.level(run.name) == 2 and plain.cohort_of(run.images) == "chest"
+    recipe = plain.recipes(plain.setting(run.images))["progan"]
+    assert [recipe.level(stage) for stage in range(2)] == [1, 2] and recipe.channels(1) == [24, 24, 16]
+    assert set(plain.generators) == {"progan"}, "the user's own are left as they are"
+
+
+def test_a_kind_has_defaults_that_a_cohort_can_change() -> None:
+    cohort = config.Cohort.model_validate({"kind": "chest_xray", "pixels": {"levels": 3}})
+    assert cohort.pixels.fit == "stretch" and cohort.pixels.base == (4, 4) and cohort.pixels.levels == 3 and cohort.exclude.views == ("frontal",)
+    assert config.Cohort.model_validate({"kind": "head_ct", "pixels": None}).pixels.chest_wall == "keep"

@@ -24,6 +24,7 @@ ENVIRONMENTS = REPOSITORY / "envs"
 # Rules that run on a GPU, and rules that are too small to be sent to a scheduler.
 GPU = {"train_stage", "sample_images", "train_classifier", "measure_features", "measure_importance"}
 LOCAL = {"tabulate_pair_mi", "tabulate_label_mi", "draw_contours", "draw_spectrum", "compare_published"}
+LOCAL |= {"tabulate_settings", "tabulate_gaps", "draw_gaps", "draw_gap_spread", "draw_importance"}
 # A training goes on where it stopped, so that its time limit need not grow.
 STEADY = {("train_stage", "runtime")}
 # One job of the demo for every rule.

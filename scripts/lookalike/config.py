@@ -583,10 +583,14 @@ class Config(Section):
             cohort = self.cohorts[benchmark.cohort]
             if cohort.labels is None:
                 raise ValueError(f"{where} needs labels, but cohorts.{benchmark.cohort}.labels is missing: name them there")
+            if benchmark.pictured is not None:
+                known(benchmark.pictured, benchmark.settings, f"{where}.pictured")
             for title, setting in benchmark.settings.items():
                 shapes = [cohort.pixels.base[0] << level for level in range(cohort.pixels.levels)]
                 if setting.resolution not in shapes:
                     raise ValueError(f"{where}.settings.{title}.resolution: the cohort's store has {', '.join(map(str, shapes))} rows")
+                if not self.recipes(setting):
+                    raise ValueError(f"{where}.settings.{title}: no generator has a recipe for the resolution {setting.resolution}")
                 for model, recipe in self.recipes(setting).items():
                     rows = cohort.pixels.base[0] << recipe.level(len(recipe.stages) - 1)
                     if rows != setting.resolution or not recipe.labels:
@@ -735,7 +739,15 @@ def reference() -> str:
         "of the papers: `snakemake --configfile config/paper.yaml`. Overlays need only the keys that differ. PG = defaults of progressive growing (Karras et al. 2018).",
         "",
     ]
+    told: dict[type[BaseModel], str] = {}
     for heading, model in _sections("", Config):
+        if model in told:
+            continue
+        if before := next((other for other in told if issubclass(other, model)), None):
+            missing = ", ".join(f"`{name}`" for name in before.model_fields if name not in model.model_fields)
+            lines += [f"## `{heading}`", "", f"{(model.__doc__ or '').strip()} The keys of `{told[before]}` without {missing}.", ""]
+            continue
+        told[model] = heading
         lines += [f"## `{heading or 'top level'}`", "", (model.__doc__ or "").strip(), "", "| key | type | default | meaning |", "|---|---|---|---|"]
         for name, field in model.model_fields.items():
             section = _section_of(field.annotation)
@@ -757,7 +769,8 @@ def _sections(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, type[B
         section = _section_of(field.annotation)
         if section is not None:
             origin = get_origin(field.annotation)
-            place = f"{name}.<name>" if origin is dict else f"{name}[k]" if origin is tuple else name
+            deep = ".<resolution>" if origin is dict and get_origin(get_args(field.annotation)[1]) is dict else ""
+            place = f"{name}.<name>{deep}" if origin is dict else f"{name}[k]" if origin is tuple else name
             yield from _sections(f"{prefix}.{place}".lstrip("."), section)
 
 
