@@ -120,13 +120,13 @@ with job(snakemake) as task:
         study = study_measures(settings, runs, draws=task["bootstrap"], seed=task["seed"])
         study = study[study["measure"] == "mean_gap"]
         gaps.append(study.assign(name=study["first"] + ", " + study["second"]))
-    for name in task["synthetic"]:
+    for name, real in task["synthetic"].items():
         items += audit_items(files[f"audit_{name}"], name, paper=name == synthetic)
         if f"gap_{name}" in files:
             items.append(gap_item(name, files[f"gap_{name}"], files[f"copying_{name}"]))
             gap = pd.read_csv(files[f"gap_{name}"])
             mean = gap[gap["label"] == "mean"].rename(columns={"gap": "value", "gap_low": "low", "gap_high": "high"})
-            gaps.append(mean.assign(name=name))
+            gaps.append(mean.assign(name=f"{real}, {name}"))
     items += [cohort_item(name) for name in task["cohorts"]]
     items += [item for name, stages in task["stages"].items() for item in stage_items(name, stages)]
     papers: list[Paper] = [

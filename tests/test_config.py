@@ -93,7 +93,7 @@ def test_runs_are_generators_and_synthetic_sets_of_their_own(demo: dict) -> None
     plain = config.load(demo)
     whole = plain.with_runs()
     runs = {run.name: run for run in plain.runs()}
-    assert len(runs) == 2 * (6 + 2)  # two generators; six settings, one of them with three seeds
+    assert len(runs) == 2 * (5 + 2)  # two generators; five settings, one of them with three seeds
     run = runs["dumont2021/chest/classes_2/progan/seed_3"]
     assert whole.generators[run.name].seed == 3 and whole.generators[run.name].cohort == run.images == "dumont2021/chest/classes_2"
     assert whole.synthetic[run.name].real == run.images and whole.level(run.name) == 2 and plain.cohort_of(run.images) == "chest"

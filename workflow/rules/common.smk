@@ -453,7 +453,12 @@ def index_task(wildcards):
     """What the index page shows besides its inputs: names, and how many stages each generator has."""
     stages = {name: len(settings.stages) for name, settings in CONFIG.generators.items()}
     real = CONFIG.synthetic[CONFIG.korkinof2021.synthetic].real if CONFIG.korkinof2021 else None
-    plain = {"cohorts": sorted(CONFIG.cohorts), "synthetic": sorted(CONFIG.synthetic), "stages": stages, "real": real}
+    plain = {
+        "cohorts": sorted(CONFIG.cohorts),
+        "synthetic": {name: item.real for name, item in sorted(CONFIG.synthetic.items())},
+        "stages": stages,
+        "real": real,
+    }
     return papers_task("write_index", plain)(wildcards)
 
 
