@@ -7,6 +7,7 @@ from lookalike.cohort.labels import select_setting
 from lookalike.files import atomic
 
 with job(snakemake) as task:
-    table = select_setting(pd.read_parquet(snakemake.input.table), **task["choice"], setting=snakemake.wildcards.setting)
+    name = f"{snakemake.wildcards.bench}, {snakemake.wildcards.setting}"
+    table = select_setting(pd.read_parquet(snakemake.input.table), **task["choice"], setting=name)
     with atomic(snakemake.output.table) as path:
         table.to_parquet(path, index=False)

@@ -51,6 +51,7 @@ def test_every_key_is_described() -> None:
         ),
         ("dumont2021.benchmarks.chest.settings.classes_2.resolution", 8, "settings.classes_2: no generator has a recipe for the resolution 8"),
         ("dumont2021.benchmarks.chest.pictured", "classes_9", "chest.pictured names `classes_9`, which is not defined"),
+        ("cohorts.chest.labels.names", ["edema", "edema"], "a name stands twice in `names`"),
         ("utility.classifier.size", 33, "a picture of 33 does not divide into patches of 2"),
     ],
 )
@@ -106,3 +107,20 @@ def test_a_kind_has_defaults_that_a_cohort_can_change() -> None:
     cohort = config.Cohort.model_validate({"kind": "chest_xray", "pixels": {"levels": 3}})
     assert cohort.pixels.fit == "stretch" and cohort.pixels.base == (4, 4) and cohort.pixels.levels == 3 and cohort.exclude.views == ("frontal",)
     assert config.Cohort.model_validate({"kind": "head_ct", "pixels": None}).pixels.chest_wall == "keep"
+
+
+def test_an_overlay_that_touches_a_setting_moves_nothing(demo: dict) -> None:
+    order = [run.name for run in config.load(demo).runs()]
+    for names in (("dumont2021", "benchmarks"), ("dumont2021", "generators"), ("dumont2021", "benchmarks", "chest", "settings")):
+        parent = demo
+        for name in names[:-1]:
+            parent = parent[name]
+        parent[names[-1]] = dict(reversed(parent[names[-1]].items()))
+    assert [run.name for run in config.load(demo).runs()] == order
+
+
+def test_the_word_null_takes_away_what_null_does(demo: dict) -> None:
+    """`--config 'dumont2021=null'` reaches us as a word."""
+    demo |= {"dumont2021": "null", "cohorts": {**demo["cohorts"], "chest": "null", "brain": None}}
+    loaded = config.load(demo)
+    assert loaded.dumont2021 is None and set(loaded.cohorts) == {"mammography"}

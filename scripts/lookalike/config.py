@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, computed_field, field_validator, model_validator
 
 from lookalike.errors import LookalikeError
 
@@ -179,6 +180,12 @@ class Labels(Section):
         description="At most so many images of a class, drawn at random; D21: 107,365 of `no_finding`. A class is its labels joined by +.",
     )
     seed: int = Field(1, ge=0, description="Seed of what is drawn.")
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Labels:
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("a name stands twice in `names`")
+        return self
 
 
 class Cohort(Section):
@@ -439,7 +446,7 @@ class Inception(Section):
     path: str = Field(
         ..., min_length=1, description="TorchScript file that gives [n, 2048] features of uint8 [n, 3, H, W] with `return_features=True`."
     )
-    sha256: str = Field(..., pattern="^[0-9a-f]{64}$", description="Its SHA-256: another file is refused.")
+    sha256: str = Field(..., pattern="^[0-9a-fA-F]{64}$", description="Its SHA-256: another file is refused.")
 
 
 class Utility(Section):
@@ -483,8 +490,22 @@ class Benchmark(Section):
 
     cohort: Name = Field(..., description="Cohort with labels.")
     settings: dict[Name, Setting] = Field(..., min_length=1, description="Settings by name; null removes one.")
-    pictured: Name | None = Field(None, description="Setting whose images Figures 4 to 7 show; null = the first.")
+    pictured: Name | None = Field(
+        None, description="Setting whose images Figures 4 to 7 show; null = that of the dimension `classes` with the most classes, if there is one."
+    )
     seed: int = Field(1, ge=0, description="Seed of the choice of images.")
+
+    @field_validator("settings")
+    @classmethod
+    def _in_order(cls, settings: dict[str, Setting]) -> dict[str, Setting]:
+        """By dimension, largest first: an overlay that touches a setting would otherwise move it to the front."""
+
+        def place(item: tuple[str, Setting]) -> tuple[float, ...]:
+            setting = item[1]
+            most = [math.inf if size is None else size for size in (setting.classes, setting.samples)]
+            return ("classes", "samples", "resolution").index(setting.dimension), setting.resolution, *(-size for size in most)
+
+        return dict(sorted(settings.items(), key=place))
 
 
 class Dumont2021(Section):
@@ -495,11 +516,17 @@ class Dumont2021(Section):
     generators: dict[Name, dict[int, Recipe]] = Field(
         ...,
         min_length=1,
-        description="By name, then by resolution: which generators are trained in a setting follows from its resolution. Figures keep their order; Figure 6 shows the first.",
+        description="By name, then by resolution: which generators are trained in a setting follows from its resolution. Figures show them in the order of their names, Figure 6 the first. null removes one.",
     )
     benchmarks: dict[Name, Benchmark] = Field(
-        ..., min_length=1, description="By name, in the order of the panels (D21: chest, brain); null removes one."
+        ..., min_length=1, description="By name; figures show them in the reverse order of their names (D21: chest, brain). null removes one."
     )
+
+    @field_validator("generators", "benchmarks")
+    @classmethod
+    def _in_order(cls, items: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Figures must not change where an overlay touches an item, which moves it to the front."""
+        return dict(sorted(items.items(), reverse=info.field_name == "benchmarks"))
 
 
 @dataclass(frozen=True)
@@ -673,11 +700,11 @@ NAMED = {"cohorts", "generators", "synthetic", "benchmarks", "settings"}
 
 
 def _without_null(raw: Mapping[str, Any]) -> dict[str, Any]:
+    cleared = {key: None if value == "null" else value for key, value in raw.items()}  # the word is what Snakemake's option --config makes of a null
+    parts = {key: _without_null(value) if isinstance(value, Mapping) else value for key, value in cleared.items()}
     return {
-        key: _without_null({name: item for name, item in value.items() if item is not None or key not in NAMED})
-        if isinstance(value, Mapping)
-        else value
-        for key, value in raw.items()
+        key: {name: item for name, item in value.items() if item is not None} if key in NAMED and isinstance(value, dict) else value
+        for key, value in parts.items()
     }
 
 

@@ -20,6 +20,7 @@ MEASURES = ("label_mi", "pair_mi", "coverage", "spectrum")
 
 from lookalike.config import branch, load
 from lookalike.errors import LookalikeError
+from lookalike.files import sha256
 from lookalike.provenance import code_digest
 
 try:
@@ -43,6 +44,16 @@ for name, cohort in CONFIG.cohorts.items():
             raise WorkflowError(
                 f"cohorts.{name}.source.{key} is `{path}`, which does not exist, or not for you. Write there where your data are, in the config or an overlay."
             )
+
+
+# The same for networks that are brought along. A wrong Inception network would be found after days of training; its digest is taken once, not by every job.
+for key, path in (("classifier.weights", CONFIG.utility.classifier.weights), ("inception.path", CONFIG.utility.inception and CONFIG.utility.inception.path)):
+    if path and not os.path.exists(path):
+        raise WorkflowError(f"utility.{key} is `{path}`, which does not exist, or not for you. Mend the path, or set the key to null.")
+if CONFIG.utility.inception and workflow.is_main_process:
+    found = sha256(CONFIG.utility.inception.path)
+    if found != CONFIG.utility.inception.sha256.lower():
+        raise WorkflowError(f"utility.inception.sha256 is not that of {CONFIG.utility.inception.path}, which is {found}. Get the right file, or mend the key.")
 
 
 def names(table):
