@@ -6,7 +6,7 @@ import pandas as pd
 
 from _job import job, origin
 from lookalike.files import atomic
-from lookalike.published import compare, load
+from lookalike.published import compare, load, unlike_study
 from lookalike.utility.benchmark import pool_measures, study_measures
 
 with job(snakemake) as task:
@@ -14,12 +14,13 @@ with job(snakemake) as task:
     simulated = {"korkinof2021": task["simulated"], "dumont2021": task["simulated_dumont2021"]}
     comparisons, origins = [], {}
     for published in map(load, map(Path, inputs["published"])):
-        settings = task[published.section]
+        settings, unlike = task[published.section], None
         if published.section == "korkinof2021":
             ours = pd.concat([pd.read_csv(path) for path in inputs["tables"]], ignore_index=True)
         else:
-            runs = pd.read_csv(inputs["runs"])
-            study = study_measures(pd.read_csv(inputs["settings"]), runs, draws=task["bootstrap"], seed=task["seed"])
+            plans, runs = pd.read_csv(inputs["settings"]), pd.read_csv(inputs["runs"])
+            unlike = unlike_study(published, plans, runs)
+            study = study_measures(plans, runs, draws=task["bootstrap"], seed=task["seed"])
             names = [name for name in runs["benchmark"].unique() if f"labelled_{name}" in inputs]
             labelled = {name: pd.read_parquet(inputs[f"labelled_{name}"], columns=["patient", "split"]) for name in names}
             ours = pd.concat([study, pool_measures(labelled)], ignore_index=True)
@@ -31,6 +32,7 @@ with job(snakemake) as task:
             tolerance=settings["tolerance"],
             synthetic=settings.get("synthetic", ""),
             definitions={measure: task[measure] for measure in ("pair_mi", "coverage")},
+            unlike=unlike,
         )
         comparisons.append(comparison)
         origins[published.paper] = origin(simulated[published.section])

@@ -6,6 +6,8 @@ import pandas as pd
 
 from _job import job, label
 from lookalike.figures import gap_spread
+from lookalike.utility.benchmark import foot
 
 with job(snakemake) as task:
-    gap_spread.draw(pd.read_csv(snakemake.input.runs), Path(snakemake.output.png).with_suffix(""), label=label(task["simulated"]))
+    runs = pd.read_csv(snakemake.input.runs)
+    gap_spread.draw(runs, Path(snakemake.output.png).with_suffix(""), label=foot(label(task["simulated"]), runs["backbone"]))

@@ -6,6 +6,8 @@ import pandas as pd
 
 from _job import job, label
 from lookalike.figures import gaps
+from lookalike.utility.benchmark import foot
 
 with job(snakemake) as task:
-    gaps.draw(pd.read_csv(snakemake.input.runs), Path(snakemake.output.png).with_suffix(""), label=label(task["simulated"]))
+    runs = pd.read_csv(snakemake.input.runs)
+    gaps.draw(runs, Path(snakemake.output.png).with_suffix(""), label=foot(label(task["simulated"]), runs["backbone"]))

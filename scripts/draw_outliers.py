@@ -11,7 +11,7 @@ from lookalike.figures import neighbours
 from lookalike.measures.moments import MOMENTS, image_moments
 from lookalike.pixels.store import ImageStore
 from lookalike.tables import number
-from lookalike.utility.benchmark import moment_outliers
+from lookalike.utility.benchmark import foot, moment_outliers
 
 SHOWN = 5
 RANKS = 3
@@ -19,7 +19,7 @@ REALS = 1000
 
 with job(snakemake) as task:
     files = dict(snakemake.input.items())
-    blocks = []
+    blocks, backbones = [], set()
     for benchmark, settings in task["benchmarks"].items():
         for generator in settings["generators"]:
             images = []
@@ -30,6 +30,7 @@ with job(snakemake) as task:
             found = pd.read_parquet(files[f"neighbours_{benchmark}_{generator}"])
             found = found[found["rank"] < RANKS]
             gaps = pd.read_csv(files[f"gap_{benchmark}_{generator}"]).dropna(subset="gap")
+            backbones |= set(gaps["backbone"])
             gaps = gaps[gaps["label"] != "mean"].sort_values("gap", ascending=False, kind="stable")
             # the label with the largest gap that any of the queries has
             rows, training = found["query_row"].unique(), np.flatnonzero(real["split"] == "train")
@@ -49,4 +50,4 @@ with job(snakemake) as task:
                 for moment, deviation in zip(moments, deviations, strict=True)
             ]
             blocks.append(neighbours.block(title, found, (synthetic, drawn), (real, photographed), notes=notes))
-    neighbours.draw(blocks, Path(snakemake.output.png).with_suffix(""), label=label(task["simulated"]))
+    neighbours.draw(blocks, Path(snakemake.output.png).with_suffix(""), label=foot(label(task["simulated"]), backbones))

@@ -6,13 +6,14 @@ import pandas as pd
 
 from _job import job, label
 from lookalike.figures import study
-from lookalike.utility.benchmark import study_counts
+from lookalike.utility.benchmark import foot, study_counts
 
 with job(snakemake) as task:
+    runs = pd.read_csv(snakemake.input.runs)
     counts = study_counts(
         pd.read_csv(snakemake.input.settings),
-        pd.read_csv(snakemake.input.runs),
+        runs,
         {name: pd.read_parquet(snakemake.input[f"labelled_{name}"]) for name in task["benchmarks"]},
         {name: pd.read_csv(snakemake.input[f"flow_{name}"]) for name in task["benchmarks"]},
     )
-    study.draw(counts, Path(snakemake.output.png).with_suffix(""), label=label(task["simulated"]))
+    study.draw(counts, Path(snakemake.output.png).with_suffix(""), label=foot(label(task["simulated"]), runs["backbone"]))

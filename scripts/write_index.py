@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from _job import job, label
-from lookalike.index_page import Item, Paper, write_index
+from lookalike.index_page import CAPTIONS, Item, Paper, write_index
 from lookalike.published import NUMBERS, load
 from lookalike.tables import auc_gap
-from lookalike.utility.benchmark import COLUMNS, study_measures
+from lookalike.utility.benchmark import COLUMNS, beginning, study_measures
 
 
 def audit_items(files: list[str], synthetic: str, *, paper: bool) -> list[Item]:
@@ -45,6 +45,8 @@ def study_items(files: list[str], runs: pd.DataFrame) -> list[Item]:
             own = runs.groupby(["benchmark", "generator"], sort=False)["copying"]
             verdicts = "; ".join(f"{benchmark}, {generator}: {counts(part)}" for (benchmark, generator), part in own)
             item["caption"] = f"Do generators copy? Runs by verdict on their images: {verdicts}."
+        else:
+            item["caption"] = " ".join(filter(None, (CAPTIONS.get(item["id"], ""), beginning(runs["backbone"]))))
         items.append(item)
     return items
 
@@ -110,12 +112,14 @@ with job(snakemake) as task:
     published = {printed.section: printed for printed in map(load, map(Path, files["published"]))}
     simulated = {"korkinof2021": task["simulated"], "dumont2021": task["simulated_dumont2021"]}
     synthetic = task["korkinof2021"]["synthetic"] if task["korkinof2021"] else ""
-    subjects, items, gaps = {}, [], []
+    subjects, items, gaps, remark = {}, [], [], ""
     if task["korkinof2021"]:
         subjects["korkinof2021"] = f"Synthetic set {synthetic} beside the real cohort {task['real']}"
     if task["dumont2021"]:
         settings, runs = pd.read_csv(files["settings"]), pd.read_csv(files["runs"])
-        subjects["dumont2021"] = f"{len(runs):,} generators in {len(settings)} settings of {settings['benchmark'].nunique()} benchmarks"
+        remark = beginning(runs["backbone"])
+        numbers = {"generator": len(runs), "setting": len(settings), "benchmark": settings["benchmark"].nunique()}
+        subjects["dumont2021"] = "{} in {} of {}".format(*(f"{number:,} {name}{'s' * (number != 1)}" for name, number in numbers.items()))
         items += study_items(files["dumont2021"], runs)
         study = study_measures(settings, runs, draws=task["bootstrap"], seed=task["seed"])
         study = study[study["measure"] == "mean_gap"]
@@ -135,6 +139,7 @@ with job(snakemake) as task:
             "status": "demo" if simulated[section] else task[section]["status"],
             "label": label(simulated[section]),
             "subject": subject,
+            "remark": remark if section == "dumont2021" else "",
         }
         for section, subject in subjects.items()
     ]

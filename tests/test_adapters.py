@@ -148,6 +148,9 @@ def test_chexpert_tables_that_are_not_understood(tmp_path: Path) -> None:
     table.write_text(text.replace("-1.0", "-2.0", 1))
     with pytest.raises(LookalikeError, match=r"The label `-2\.0` is not understood.*line 3"):
         index_of(tmp_path, "chexpert")
+    table.write_text(text.partition("\n")[0] + "\n")
+    with pytest.raises(LookalikeError, match=r"a header and no rows.*train\.csv"):
+        index_of(tmp_path, "chexpert")
     table.write_text(text.replace("Pleural Other", "Pleura"))
     with pytest.raises(LookalikeError, match="lacks the column `pleural_other`"):
         index_of(tmp_path, "chexpert")
@@ -170,6 +173,12 @@ def test_nih_cxr14(tmp_path: Path) -> None:
     other = index_of(tmp_path, "nih_cxr14", one_hot)
     assert list(other["findings"]) == list(index["findings"]) and set(other["view"]) == {""}
     assert (apply_header_rules(other, CHEST.exclude)["decision"] == "candidate").all()
+    text = one_hot.read_text()
+    one_hot.write_text(text.replace(14 * ",0", 14 * ",").replace("txt,0,1", "txt,,1.0"))
+    assert list(index_of(tmp_path, "nih_cxr14", one_hot)["findings"]) == [*index["findings"][:2], ""]
+    one_hot.write_text(text.replace("0,1,0\n", "0,2,0\n"))
+    with pytest.raises(LookalikeError, match=r"`2` is not understood \(.*one_hot\.csv, line 3, column Pleural_Thickening\)\. Write 1, 0 or nothing"):
+        index_of(tmp_path, "nih_cxr14", one_hot)
 
 
 def test_rsna_ich(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -193,9 +202,38 @@ def test_rsna_ich(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     beside = build_index(tmp_path / "stage_2_train", adapter="rsna_ich", table=None, key=KEY, processes=1, maximum_quarantined=0.2)
     assert list(beside["findings"]) == list(index["findings"])
     table = tmp_path / "stage_2_train.csv"
-    table.write_text(table.read_text().replace("ID_00005679d_epidural", "ID_00005679d_extradural"))
-    with pytest.raises(LookalikeError, match=r"no subtype at its end.*line 32"):
-        build_index(tmp_path, adapter="rsna_ich", table=None, key=KEY, processes=1, maximum_quarantined=0.2)
+    text = table.read_text()
+    for old, new, complaint in (
+        ("ID_00005679d_epidural", "ID_00005679d_extradural", r"`ID_00005679d_extradural` has no subtype at its end.*line 32"),
+        ("ID_00005679d_epidural,0", "ID_00005679d_epidural,-1", r"The label `-1` is neither 0 nor 1 .*line 32"),
+        ("ID_00005679d_epidural,0", "ID_00005679d_epidural,", r"The label `` is neither 0 nor 1 .*line 32"),
+    ):
+        table.write_text(text.replace(old, new))
+        with pytest.raises(LookalikeError, match=complaint):
+            build_index(tmp_path, adapter="rsna_ich", table=None, key=KEY, processes=1, maximum_quarantined=0.2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "findings"),
+    [
+        ({}, "no_finding"),
+        ({"any": None}, "no_finding"),
+        ({"any": 1}, ""),
+        ({"subdural": None}, ""),
+        ({"subdural": None, "any": 1}, ""),
+        ({"subdural": None, "epidural": 1}, "epidural"),
+        ({"subdural": 1}, "subdural"),
+        (dict.fromkeys(trees.RSNA_KINDS), ""),
+    ],
+)
+def test_rsna_ich_images_are_healthy_only_where_every_row_says_so(tmp_path: Path, changes: dict[str, int | None], findings: str) -> None:
+    trees.rsna_ich(tmp_path)
+    table, name = tmp_path / "stage_2_train.csv", "ID_e20bf3f8a"
+    others = [line for line in table.read_text().splitlines() if name not in line]
+    labels = dict.fromkeys((*trees.RSNA_KINDS, "any"), 0) | changes
+    table.write_text("\n".join([*others, *(f"{name}_{kind},{label}" for kind, label in labels.items() if label is not None)]) + "\n")
+    index = build_index(tmp_path, adapter="rsna_ich", table=None, key=KEY, processes=1, maximum_quarantined=0.2).set_index("path")
+    assert index.loc[f"stage_2_train/{name}.dcm", "findings"] == findings
 
 
 def test_findings_of_a_users_table(tmp_path: Path) -> None:

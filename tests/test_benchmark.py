@@ -47,6 +47,16 @@ def study(seeds: int = 5, classes: tuple[int, ...] = (20, 10, 6, 4, 2), samples:
                         "frechet_low": 6.0,
                         "frechet_high": 8.0,
                         "frechet_name": "Frechet distance (x)",
+                        "frechet_matched": 7.5,
+                        "frechet_ceiling": 0.4,
+                        "frechet_ceiling_low": 0.2,
+                        "frechet_ceiling_high": 0.9,
+                        "frechet_extrapolated": 6.5,
+                        "frechet_extrapolated_low": 5.5,
+                        "frechet_extrapolated_high": 7.5,
+                        "kernel": 0.3,
+                        "kernel_name": "kernel distance (x)",
+                        "backbone": "random",
                     }
                     runs.append({**run, "stopped_nimg": 7_000_000 + 400_000 * seed, "copying": "no nearer than unseen real images"})
     return pd.DataFrame(settings), pd.DataFrame(runs)
@@ -76,15 +86,23 @@ def test_means_are_over_settings_and_leave_out_high_resolutions() -> None:
     # the bootstrap's spread is that of a mean of so many settings
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * np.std(means) / np.sqrt(len(means)), rel=0.25)
     assert found["low"] < found["value"] < found["high"]
-    assert abs(found["ceiling"]) < 0.01 and found["ceiling_low"] < found["ceiling"] < found["ceiling_high"]
-    assert row(measures, measure="mean_frechet", first="chest", second="cpdgan")["definition"] == "Frechet distance (x)"
+    # the mean of absolute ceilings: of signed ones, it would be next to 0 however far trainings differ
+    assert found["ceiling"] == pytest.approx(own["ceiling"].abs().groupby(own["setting"]).mean().mean())
+    assert abs(own["ceiling"].mean()) < found["ceiling_low"] < found["ceiling"] < found["ceiling_high"]
+    distance = row(measures, measure="frechet", first="chest", second="cpdgan", definition="classes_2; Frechet distance (x)")
+    mean = runs[(runs["benchmark"] == "chest") & (runs["generator"] == "cpdgan") & (runs["setting"] == "classes_2")]["frechet"].mean()
+    assert distance[["value", "matched", "ceiling"]].tolist() == pytest.approx([mean, 7.5, 0.4])
 
 
 def test_few_settings_take_the_intervals_of_their_runs() -> None:
     settings, runs = study(seeds=1, classes=(2,), samples=(200,))
     found = row(benchmark.study_measures(settings, runs, draws=50, seed=1), measure="mean_gap", first="chest", second="cpdgan")
     assert (found["value"] - found["low"], found["high"] - found["value"]) == pytest.approx((0.03, 0.04))
-    assert (found["ceiling_low"], found["ceiling_high"]) == (-0.02, 0.02)
+    assert (found["ceiling_low"], found["ceiling_high"]) == (0, 0.02)
+    settings, runs = study(seeds=1, classes=(2,), samples=())
+    runs = runs[runs["dimension"] == "classes"].assign(ceiling=-0.02, ceiling_low=-0.03, ceiling_high=-0.01)
+    found = row(benchmark.study_measures(settings, runs, draws=50, seed=1), measure="mean_gap", first="chest", second="cpdgan")
+    assert found[["ceiling", "ceiling_low", "ceiling_high"]].tolist() == [0.02, 0.01, 0.03]
 
 
 def test_p_is_scipys_exact_one_and_one_sided() -> None:
@@ -130,6 +148,8 @@ def test_study_counts_reconcile() -> None:
     assert counts["generators", "cpdgan"] + counts["generators", "progan"] == counts["gaps", "gaps"] == 9 * 2 * 5
     assert counts["real classifiers", "classifiers"] == 9 * 5
     assert counts["synthetic images", "images"] == 90 * (900 + 90 + 90)
+    once = benchmark.study_counts(settings, runs[runs["seed"] == 1], labelled(), {"chest": flow}).set_index(["step", "name"])["count"]
+    assert once["real classifiers", "classifiers"] == 9 * 2
 
 
 def test_outliers_are_the_farthest_in_any_one_moment() -> None:

@@ -15,7 +15,18 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from lookalike.errors import LookalikeError
-from lookalike.utility.classifier import Classifier, Fold, Progress, Schedule, extract_features, fit, label_loss, predict
+from lookalike.utility.classifier import (
+    Classifier,
+    Fold,
+    Progress,
+    Schedule,
+    extract_features,
+    fit,
+    label_loss,
+    load_classifier,
+    predict,
+    save_classifier,
+)
 
 TINY: dict[str, Any] = {"size": 32, "init_features": 8, "growth_rate": 4, "block_config": (2, 2)}
 
@@ -118,13 +129,28 @@ def test_weights_of_a_file_with_any_of_the_usual_names(layer: str, tmp_path: Pat
 
 def test_unusable_weights_get_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    for content in (None, b"not safetensors", {"features.conv0.weight": torch.zeros(8, 3, 7, 7)}):
+    damaged = {f"features.{name}": tensor for name, tensor in Classifier(2, seed=1, **TINY).trunk.state_dict().items()}
+    damaged["features.conv0.weight"][0, 0, 0, 0] = torch.nan
+    for content in (None, b"not safetensors", {"features.conv0.weight": torch.zeros(8, 3, 7, 7)}, damaged):
         if isinstance(content, bytes):
             path.write_bytes(content)
         elif content:
             save_file(content, path)
         with pytest.raises(LookalikeError, match=r"cannot be used.*weights\.safetensors"):
             Classifier(2, seed=1, weights=path, **TINY)
+    with pytest.raises(LookalikeError, match=r"features\.conv0\.weight is not finite"):
+        Classifier(2, seed=1, weights=path, **TINY)
+
+
+def test_saved_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    path, classifier = tmp_path / "weights.safetensors", Classifier(2, seed=1, **TINY)
+    save_classifier(path, classifier, labels=["a", "b"])
+    load_classifier(path)
+    with torch.no_grad():
+        classifier.head.bias[1] = torch.nan
+    save_classifier(path, classifier, labels=["a", "b"])
+    with pytest.raises(LookalikeError, match=r"cannot be read: head\.bias is not finite.*weights\.safetensors"):
+        load_classifier(path)
 
 
 def test_loss_is_the_mean_over_known_labels() -> None:

@@ -51,7 +51,7 @@ def overview(status: str, table: pd.DataFrame, *papers: published.Published, gap
     }
     return {
         "papers": [
-            {"published": paper, "status": status, "label": f"Demo: {HOSTILE}", "subject": HOSTILE}  # type: ignore[typeddict-item]
+            {"published": paper, "status": status, "label": f"Demo: {HOSTILE}", "subject": HOSTILE, "remark": f"Begun so: {paper.section}"}  # type: ignore[typeddict-item]
             for paper in papers or (KORKINOF,)
         ],
         "title": f"How real is {HOSTILE}?",
@@ -235,6 +235,15 @@ def gaps(**changes: float) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(ceiling=0.001, ceiling_low=-0.01, ceiling_high=0.012).assign(**changes)
 
 
+def test_a_demos_convergence_is_in_thousands(tmp_path: Path) -> None:
+    settings, runs = study()
+    mine = study_measures(settings, runs.assign(stopped_nimg=7_400), draws=5, seed=1)
+    comparison = published.compare(DUMONT, mine, status="demo", tolerance=0.05, synthetic="", definitions={})
+    index_page.write_index([], comparison, overview("demo", measures().iloc[:0], DUMONT), tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "7 thousand" in text and 'class="key"' not in text
+
+
 def test_what_a_classifier_is_worth_is_told_with_interval_and_ceiling() -> None:
     (card,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps())
     assert card.figure == "0.02 to 0.14"
@@ -242,6 +251,8 @@ def test_what_a_classifier_is_worth_is_told_with_interval_and_ceiling() -> None:
     assert "differ by 0.001 [−0.010, 0.012]" in card.sentences[1]
     assert [mark.text for mark in card.marks] == ["chest, cpdgan: 0.020 against 0.001", "brain, progan: 0.140 against 0.001"]
     assert card.marks[0].at < card.marks[1].at
+    close = gaps().assign(value=[0.021, 0.022])
+    assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=close)[0].figure == "0.02"
     (one,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps().iloc[1:])
     assert one.figure == "0.140" and "of them" not in one.unit
     (bare,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps(ceiling=np.nan))
@@ -258,7 +269,7 @@ def test_a_page_of_either_paper_or_both(papers: tuple[published.Published, ...],
         for paper in papers
     ]
     pd.concat(parts).to_csv(tmp_path / "comparison.csv", index=False)
-    tables.write(tables.dumont2021_summary(mine["dumont2021"]), tmp_path / "summary", label="")
+    tables.write(tables.dumont2021_summary(mine["dumont2021"], beginning=""), tmp_path / "summary", label="")
     items: list[index_page.Item] = [{"id": "set_gap", "section": "other", "title": "Gap", "table": tables.auc_gap(gap_table())}]
     if DUMONT in papers:
         items.append({"id": "dumont2021_summary", "section": "dumont2021", "caption": "Copying: none", "table": tmp_path / "summary.html"})
@@ -277,6 +288,14 @@ def test_a_page_of_either_paper_or_both(papers: tuple[published.Published, ...],
         assert (f"checks_{paper.section}" in parsed.ids) == shown
         assert all((item.title in words) == shown for item in paper.items.values())
     assert ("What is a classifier trained on synthetic images worth?" in words) == (DUMONT in papers)
+    assert all((f"Begun so: {paper.section}" in words) == (paper in papers) for paper in (KORKINOF, DUMONT))
+    # the legend speaks of the ceilings that are drawn, and of no other
+    legend = text[text.index('<div class="key">') : text.index('<div class="cards')]
+    assert ("one half of the patients" in legend) == (KORKINOF in papers)
+    assert ("two trainings on the same real images" in legend) == (DUMONT in papers)
+    assert ("dense in synthetic images too" in words) == (KORKINOF in papers)
+    # 7.4 million is no count of thousands; a demo's 7,400 images are
+    assert ("7.4" in words) == (DUMONT in papers)
     assert "pleural effusion (n = 31)" in words
     assert ("Copying: none" in words) == (DUMONT in papers)
     # a label that both papers share is said once above, and once at the foot

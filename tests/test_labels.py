@@ -70,7 +70,7 @@ def test_rare_classes_leave_and_frequent_ones_are_thinned() -> None:
     kept = labelled(table, minimum=middle)
     assert set(kept["class"]) == {name for name, count in counts.items() if count > middle} and len(set(kept["class"])) < len(counts)
     name, most = counts.most_common(1)[0]
-    thinned = labelled(table, undersample={name: most // 2, "no such class": 1})
+    thinned = labelled(table, undersample={name: most // 2})
     assert Counter(thinned["class"]) == {**counts, name: most // 2}
     others = whole[whole["class"] != name]
     assert list(thinned.loc[thinned["class"] != name, "image"]) == list(others["image"])
@@ -85,6 +85,9 @@ def test_rare_classes_leave_and_frequent_ones_are_thinned() -> None:
     [
         ({"names": ["edema", "hernia"]}, "finding `hernia`; there are benign, density_a, density_b, edema, fracture, malignant, mass, no_finding"),
         ({"minimum": 1000}, "No class has more than 1000 images"),
+        ({"undersample": {"no_findings": 1}}, "the class `no_findings`; the closest class is `no_finding`"),
+        ({"undersample": {"malignant+edema": 1}}, r"the class `malignant\+edema`; the closest class is `edema\+malignant`"),
+        ({"undersample": {"": 1}}, "the class ``; the closest class is `"),
     ],
 )
 def test_labels_that_no_image_has(changes: dict[str, Any], complaint: str) -> None:

@@ -286,6 +286,53 @@ def test_d21_is_compared_setting_by_setting_and_run_by_run() -> None:
     assert frame.loc["pool_chest_train_images", "ours"] == 1
 
 
+def printed_study() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every setting of D21's Table 1 as printed, with the printed repetitions."""
+    settings, runs = [], []
+    tested = {"classes_20": 10, "classes_2": 10, "samples_5950": 20, "samples_200": 20, "samples_5400": 20, "samples_100": 20, "resolution_512": 1}
+    for benchmark, rows in DUMONT.items["dumont2021_table1"].settings.items():
+        for name, (_, classes, _, _, smallest, largest) in rows.items():
+            side = int(name.split("_")[1]) if name.startswith("resolution") else 32
+            place = {"benchmark": benchmark, "setting": name}
+            settings.append({**place, "resolution": side, "classes": classes, "smallest": smallest, "largest": largest or smallest})
+            seeds = 10 if (benchmark, name) == ("brain", "classes_10") else tested.get(name, 4)
+            runs += [
+                {**place, "generator": generator, "seed": seed, "backbone": "ImageNet"} for generator in ("cpdgan", "progan") for seed in range(seeds)
+            ]
+    return pd.DataFrame(settings), pd.DataFrame(runs)
+
+
+def test_values_of_another_study_are_not_comparable() -> None:
+    settings, runs = printed_study()
+    assert published.unlike_study(DUMONT, settings, runs) == {}
+    few = settings["setting"].isin(["classes_20", "classes_2"]) & (settings["benchmark"] == "chest")
+    toy = published.unlike_study(DUMONT, settings[few], runs)
+    assert toy["gap_chest_progan"] == "2 of 17 printed settings that this value is about ran."
+    assert "p_chest_classes" not in toy and toy["p_chest_samples"].startswith("0 of 2 ")
+    assert toy["pool_chest_train_images"].startswith("0 of 3 ") and toy["convergence_classes_lowest"].startswith("2 of 11 ")
+    small = published.unlike_study(DUMONT, settings.assign(resolution=settings["resolution"].where(~few, 16)), runs)
+    assert small["gap_chest_cpdgan"] == "chest classes 20: resolution 16 instead of 32." == small["chest_classes_20_train"]
+    assert "gap_brain_cpdgan" not in small and "pool_chest_train_images" not in small
+    other = settings.assign(smallest=settings["smallest"].where(settings["setting"] != "samples_200", 199))
+    assert published.unlike_study(DUMONT, other, runs)["gap_chest_cpdgan"].startswith("chest samples 200: 199 to 200 training images a class")
+    once = runs[~((runs["setting"] == "samples_200") & (runs["seed"] > 8))]
+    assert published.unlike_study(DUMONT, settings, once)["p_chest_samples"] == "chest samples 200: 9 repetitions instead of 20."
+    lost = runs[~((runs["setting"] == "classes_6") & (runs["generator"] == "progan"))]
+    assert set(published.unlike_study(DUMONT, settings, lost)) == {
+        f"gap_{benchmark}_progan{end}" for benchmark in ("chest", "brain") for end in ("", "_sd")
+    }
+    random = published.unlike_study(DUMONT, settings, runs.assign(backbone="random"))
+    assert random["p_brain_samples"] == "Classifiers began from random weights, D21's from ImageNet's." and "pool_brain_test_images" not in random
+    # what is unlike is never called anything else, however near
+    table = pd.DataFrame(
+        [{"measure": "mean_gap", "first": "chest", "second": "cpdgan", "value": 0.0206, "low": 0.02, "high": 0.021}], columns=COLUMNS
+    )
+    table = table.fillna({"definition": ""})
+    for unlike, status in (({}, published.REPRODUCED), (random, published.NOT_COMPARABLE)):
+        frame = published.compare(DUMONT, table, status="study", tolerance=0.05, synthetic="", definitions={}, unlike=unlike).set_index("id")
+        assert frame.loc["gap_chest_cpdgan", "status"] == status
+
+
 def test_a_printed_upper_bound_is_reproduced_by_any_smaller_value() -> None:
     rows = [
         {"measure": "gap_p", "definition": "classes", "first": "chest", "second": name, "value": p}

@@ -186,25 +186,29 @@ def test_d21_table1_is_a_row_a_setting_of_whole_numbers(tmp_path: Path) -> None:
 def test_d21_summary_prints_gap_interval_and_ceiling() -> None:
     settings, runs = study()
     measures = study_measures(settings, runs, draws=50, seed=1)
-    table = tables.dumont2021_summary(measures)
+    table = tables.dumont2021_summary(measures, beginning="Begun so.")
+    assert table.notes[0] == "Begun so."
     assert list(table.frame.columns) == ["chest, cpdgan", "chest, progan", "brain, cpdgan", "brain, progan"]
     lines = {(row, what): cells for row, what, cells in tables.display(table)}
     gap = measures[(measures["measure"] == "mean_gap") & (measures["first"] == "brain") & (measures["second"] == "cpdgan")].iloc[0]
     assert lines["AUC gap, mean", "value"][2] == f"{gap['value']:.4f}"
     assert lines["AUC gap, mean", "interval"][2] == f"[{gap['low']:.4f}, {gap['high']:.4f}]"
     assert lines["AUC gap, mean", "ceiling"][2].replace("−", "-").startswith(f"{gap['ceiling']:.4f}")
-    assert "Frechet distance (x)" in table.frame.index.get_level_values(0) and any("own real-trained classifier" in note for note in table.notes)
+    frechet = "Frechet distance (x), classes 2"
+    assert lines[frechet, "matched"][0] == "7.500" and lines[frechet, "ceiling"][0] == "0.400 [0.200, 0.900]"
+    assert (
+        lines["Frechet distance (x), extrapolated, classes 2", "value"][0] == "6.500"
+        and lines["kernel distance (x), classes 2", "value"][0] == "0.300"
+    )
     # a P that rounding would make 0 is printed as the bound that it is
     tiny = measures.assign(value=measures["value"].where(measures["measure"] != "gap_p", 1e-7))
-    lines = {(row, what): cells for row, what, cells in tables.display(tables.dumont2021_summary(tiny))}
+    lines = {(row, what): cells for row, what, cells in tables.display(tables.dumont2021_summary(tiny, beginning=""))}
     assert set(lines["P, most v fewest classes", "value"]) == {"≤ 0.0001"}
-    named = tables.dumont2021_summary(study_measures(settings, runs.assign(frechet_name="FID"), draws=5, seed=1))
-    assert "FID" in named.frame.index.get_level_values(0) and not any("own real-trained classifier" in note for note in named.notes)
 
 
 def test_d21_summary_of_one_run() -> None:
     settings, runs = study(seeds=1, classes=(2,), samples=())
-    lines = {(row, what) for row, what, _ in tables.display(tables.dumont2021_summary(study_measures(settings, runs, draws=5, seed=1)))}
+    lines = {(row, what) for row, what, _ in tables.display(tables.dumont2021_summary(study_measures(settings, runs, draws=5, seed=1), beginning=""))}
     assert ("AUC gap, mean", "interval") in lines and ("AUC gap, mean", "ceiling") in lines
     assert not any(row.startswith("P,") for row, _ in lines)
 

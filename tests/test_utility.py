@@ -19,9 +19,10 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from snakemake.iocontainers import InputFiles, OutputFiles
 
-from lookalike.config import Inception
+from lookalike.config import Generator, Inception
 from lookalike.errors import LookalikeError
 from lookalike.files import sha256
+from lookalike.launch import Job, _judge
 from lookalike.pixels.store import ImageStore, write_part
 from lookalike.utility.classifier import Classifier, extract_features, load_classifier, predict, save_classifier
 from lookalike.utility.copying import tabulate_copying
@@ -261,23 +262,27 @@ def test_a_classifier_comes_back_as_it_was_saved(world: World, trained: list[Pat
 
 
 class Network(torch.nn.Module):
-    """With the interface of the Inception network that StyleGAN's metrics use."""
+    """With the interface of the Inception network that StyleGAN's metrics use: the means of the quarters of each channel, again and again; brought to a power."""
+
+    def __init__(self, features: int = 2048, power: float = 1) -> None:
+        super().__init__()
+        self.features, self.power = features, power
 
     def forward(self, images: torch.Tensor, return_features: bool = False) -> torch.Tensor:
         assert images.dtype == torch.uint8 and images.shape[1] == 3
         pooled = torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
-        return pooled if return_features else pooled[:, :1]
+        return pooled.pow(self.power).repeat(1, 171)[:, : self.features] if return_features else pooled[:, :1]
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_inception_from_a_file(tmp_path: Path) -> None:
     path, cpu = tmp_path / "inception.pt", torch.device("cpu")
     torch.jit.script(Network()).save(str(path))
-    encoder = load_encoder(None, Inception(path=str(path), sha256=sha256(path)), device=cpu)
+    encoder = load_encoder(None, Inception(path=str(path), sha256=sha256(path).upper()), device=cpu)
     images = np.random.default_rng(1).integers(0, 256, (70, 8, 8)).astype(np.uint8)
     features = encoder.features(images)
-    assert encoder.name == "Inception" and features.shape == (70, 12) and features.dtype == np.float32
-    np.testing.assert_allclose(features[3], np.tile(images[3].reshape(2, 4, 2, 4).mean(axis=(1, 3)).ravel(), 3), rtol=1e-6)
+    assert encoder.name == "Inception" and features.shape == (70, 2048) and features.dtype == np.float32
+    np.testing.assert_allclose(features[3, :12], np.tile(images[3].reshape(2, 4, 2, 4).mean(axis=(1, 3)).ravel(), 3), rtol=1e-6)
     np.testing.assert_array_equal(encoder.features(images.astype(np.uint16) * 257), features)
 
 
@@ -291,6 +296,10 @@ def test_unusable_inception_files_get_a_sentence(tmp_path: Path) -> None:
         load_encoder(None, Inception(path=str(path), sha256="0" * 64), device=cpu)
     with pytest.raises(LookalikeError, match="cannot be used"):
         load_encoder(None, Inception(path=str(path), sha256=sha256(path)), device=cpu)
+    for network, complaint in ((Network(features=1000), r"makes \[2, 1000\] of two images"), (Network(power=1000.0), "not all finite")):
+        torch.jit.script(network).save(str(path))
+        with pytest.raises(LookalikeError, match=f"cannot be used: .*{complaint}"):
+            load_encoder(None, Inception(path=str(path), sha256=sha256(path)), device=cpu)
     path.write_bytes(b"no archive")
     with pytest.raises(LookalikeError, match="cannot be used"):
         load_encoder(None, Inception(path=str(path), sha256=sha256(path)), device=cpu)
@@ -303,6 +312,18 @@ def test_without_inception_the_features_are_the_classifiers(tmp_path: Path) -> N
     images = np.random.default_rng(1).integers(0, 256, (60, 16, 16)).astype(np.uint8)
     assert encoder.name == "real-trained classifier"
     np.testing.assert_array_equal(encoder.features(images), extract_features(classifier, images))
+
+
+def test_the_judge_says_once_which_distance_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_classifier(tmp_path / "weights.safetensors", Classifier(3, seed=1, **TINY), labels=NAMES)
+    stages = [{"channels": [8, 8, 8], "batch": 8}]
+    generator = Generator(cohort="chest", labels=True, stages=stages, stopping={"maximum_kimg": 1, "images": 8}, device="cpu")
+    images = np.random.default_rng(1).integers(0, 256, (8, 16, 16)).astype(np.uint8)
+    judge = _judge(Job.model_construct(generator=generator, stage=0, encoder=tmp_path / "weights.safetensors", inception=None), images)
+    with caplog.at_level("INFO"):
+        assert caplog.messages == []
+        assert judge(images) == pytest.approx(judge(images[::-1]), abs=1e-6)
+    assert caplog.messages == ["the distance that judges is the Frechet distance (real-trained classifier)"]
 
 
 def test_a_gap_between_other_images_or_labels_is_refused_and_flipping_hides_a_reversed_classifier() -> None:

@@ -55,7 +55,6 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{COHORT}.labels.uncertain": ("ignore", {"label_cohort"}),
     f"{COHORT}.labels.minimum": (1, {"label_cohort"}),
     f"{COHORT}.labels.seed": (2, {"label_cohort"}),
-    "cohorts.brain.labels.undersample.no_finding": (50, {"label_cohort"}),
     "cohorts.chest.labels.minimum": (1, {"label_cohort"}),
     f"{COHORT}.parts": (3, {"exclude_by_header"}),
     f"{GENERATOR}.split": ("all", {"train_stage"}),
@@ -102,7 +101,6 @@ READS: dict[str, tuple[object, set[str]]] = {
     "measures.coverage.scale": ("raw", {"measure_coverage", "draw_contours"}),
     **{f"utility.classifier.{key}": (value, {"train_classifier"}) for key, value in CLASSIFIER.items()},
     "utility.classifier.device": ("cpu", {"train_classifier", "measure_features", "measure_importance"}),
-    "utility.classifier.threads": (2, set()),
     "utility.flip": (True, {"measure_auc_gap"}),
     "utility.frechet_images": (50, {"measure_features"}),
     "utility.queries": (9, {"measure_features"}),
@@ -125,7 +123,7 @@ READS: dict[str, tuple[object, set[str]]] = {
 }
 # Keys that the table cannot change alone, or that it has under another name. `root`, names, stages, seeds and settings are tested on their own.
 ELSEWHERE = re.compile(
-    r"source\.root|source\.simulated|\.cohort$|\.real$|\.generator$|\.family$|\.labels$|stages\.|korkinof2021\.synthetic|\.kind$|\.stopping$"
+    r"source\.root|source\.simulated|\.cohort$|\.real$|\.generator$|\.family$|\.labels$|stages\.|korkinof2021\.synthetic|cohorts\.\w+\.kind$|\.stopping$"
     r"|cohorts\.(chest|brain)\.(?!labels\.(minimum|undersample))|brain\.labels\.minimum|generators\.progan\.16|cpdgan\.16\.(?!latent|stopping)"
     r"|utility\.(seed|inception)|\.weights$|benchmarks\.brain|benchmarks\.chest\.(pictured|settings\.(samples_|classes_4|.*\.(dimension|resolution|classes|seeds)$))"
 )

@@ -79,6 +79,8 @@ class Paper(TypedDict):
     """The line that all files carry about the data behind them."""
     subject: str
     """What is held against its printed values, in words."""
+    remark: str
+    """What a reader must know of all its items, or ""."""
 
 
 class Overview(TypedDict):
@@ -126,6 +128,8 @@ class Card:
     marks: tuple[Mark, ...]
     ends: tuple[str, str]
     better: str
+    trainings: bool = False
+    """The ceiling is two trainings on the same images, not two halves of the patients."""
 
 
 def write_index(items: Sequence[Item], comparison: pd.DataFrame, overview: Overview, output: Path) -> None:
@@ -161,7 +165,8 @@ def _paper(printed: Published, items: Sequence[Item], comparison: pd.DataFrame) 
     rows = comparison[comparison["paper"] == printed.paper]
     # read from a file, a column with empty cells may hold text
     numbers = {name: pd.to_numeric(rows[name]) for name in NUMBERS}
-    rows = rows.assign(**numbers, decimals=[printed.decimals(name) for name in rows["id"]])
+    units = {name: item.unit for name, item in printed.items.items()}
+    rows = rows.assign(**numbers, decimals=[printed.decimals(name) for name in rows["id"]], unit=rows["item"].map(units))
     titles = {name: item.title for name, item in printed.items.items()}
     notes = {name: item.note for name, item in printed.items.items()}
     own = [item for item in items if item["section"] == printed.section]
@@ -278,7 +283,7 @@ def _gaps(rows: pd.DataFrame) -> Card:
     several = len(rows) > 1
     return Card(
         title="What is a classifier trained on synthetic images worth?",
-        figure=f"{number(best['value'], 2)} to {number(worst['value'], 2)}" if several else number(worst["value"], 3),
+        figure=" to ".join(dict.fromkeys(number(row["value"], 2) for row in (best, worst))) if several else number(worst["value"], 3),
         unit="of AUC lost on real test images by learning from synthetic instead of real ones"
         + (f", by data set and generator ({len(rows)} of them)" if several else ""),
         sentences=(
@@ -297,6 +302,7 @@ def _gaps(rows: pd.DataFrame) -> Card:
         ),
         ends=(number(-span, 2), number(span, 2)),
         better="0 loses nothing; right is worse",
+        trainings=True,
     )
 
 
@@ -353,12 +359,14 @@ def _rows(comparison: pd.DataFrame) -> list[dict[str, str]]:
         # counts are whole on both sides
         counts = float(row["published"]).is_integer() and float(row["ours"]).is_integer()
         decimals = 0 if counts else int(row["decimals"])
+        # a demo's thousands would be 0 million
+        thousands = row["unit"] == "millions of images" and row["ours"] < 0.1
         rows.append(
             {
                 "item": row["item"],
                 "cell": row["cell"],
                 "printed": number(row["published"], decimals),
-                "ours": number(row["ours"], decimals),
+                "ours": f"{number(1000 * row['ours'], 0)} thousand" if thousands else number(row["ours"], decimals),
                 "interval": interval(row["low"], row["high"], decimals),
                 "matched": number(row["matched"], decimals),
                 "ceiling": number(row["ceiling"], decimals),

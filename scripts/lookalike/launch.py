@@ -42,6 +42,7 @@ from lookalike.training.ranks import ALONE, LostRankError, Ranks
 from lookalike.training.state import drop_state
 from lookalike.training.stopping import Judge
 
+logger = logging.getLogger(__name__)
 STOP_SECONDS = 45  # that ranks have, once told to stop, to save the state; then they are killed
 JUDGE = ("utility.encoder", "measures.frechet")  # modules that a judged training runs besides those that it imports
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -131,6 +132,7 @@ def _judge(job: Job, images: Images) -> Judge:
     def real() -> tuple[Any, NDArray[np.float32]]:
         device = torch.device("cuda" if generator.device != "cpu" and torch.cuda.is_available() else "cpu")  # that of the networks
         encoder = encoders.load_encoder(job.encoder, job.inception, device=device)
+        logger.info("the distance that judges is the %s", distances.frechet_name(encoder.name))
         return encoder, encoder.features(images[evaluated_images(len(images), count, seed=generator.seed, stage=job.stage)])
 
     def distance(generated: NDArray[np.uint8]) -> float:

@@ -7,7 +7,7 @@ printed one and have it inside its interval before the word is used.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from scipy import stats
 
 from lookalike.errors import LookalikeError
 from lookalike.measures.label_mi import digamma_constant, inverse_digamma
+from lookalike.utility.benchmark import ENOUGH, HIGHEST
 
 REPRODUCED = "reproduced"
 WITHIN = "within tolerance"
@@ -188,7 +189,14 @@ def resolutions(published: Published) -> pd.DataFrame:
 
 
 def compare(
-    published: Published, ours: pd.DataFrame, *, status: Literal["demo", "study"], tolerance: float, synthetic: str, definitions: Mapping[str, str]
+    published: Published,
+    ours: pd.DataFrame,
+    *,
+    status: Literal["demo", "study"],
+    tolerance: float,
+    synthetic: str,
+    definitions: Mapping[str, str],
+    unlike: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Every printed value beside ours, and every check of the printed values among themselves.
 
@@ -206,6 +214,7 @@ def compare(
         tolerance: relative difference.
         synthetic: name of the synthetic set, for the file names.
         definitions: definition of a measure to show where the printed value does not name one.
+        unlike: why values are not comparable with ours, by id (D21: `unlike_study`).
 
     Returns:
         One row a value, one an item without values, one a check; columns COLUMNS. For checks `ours` is what other printed values imply.
@@ -218,7 +227,7 @@ def compare(
             reason = item.missing or _joined(demo, item.never)
             rows.append({**place, "id": name, "cell": "", "published": math.nan, **_EMPTY, "status": NOT_COMPARABLE, "reason": reason})
         for value in item.values:
-            blocked = item.missing or _joined(demo, item.never, value.never)
+            blocked = item.missing or _joined(demo, item.never, value.never) or (unlike or {}).get(value.id, "")
             mine = _ours(ours, item, value, definitions)
             decimals = published.decimals(value.id)
             allowed = max(tolerance * abs(value.value), 0.5 * 10.0**-decimals)
@@ -230,6 +239,106 @@ def compare(
     frame = pd.DataFrame(rows)
     frame["difference"] = frame["ours"] - frame["published"]
     return frame[list(COLUMNS)]
+
+
+def unlike_study(published: Published, settings: pd.DataFrame, runs: pd.DataFrame) -> dict[str, str]:
+    """Why values of D21 are not comparable with ours: the first of what our study lacks or does in another way, by the value's id; a value without is left out.
+
+    A count of a setting needs the printed resolution. A mean, a test, a convergence and a pool need every printed setting that they are about, with the
+    printed resolution, classes and images a class; all but pools also the printed repetitions, and classifiers that began from ImageNet's weights.
+
+    Args:
+        published: D21's printed values.
+        settings: a row a setting: benchmark, setting, resolution, classes, smallest, largest.
+        runs: a row a run: benchmark, setting, generator, seed, backbone.
+    """
+    plans = settings.set_index(["benchmark", "setting"]).to_dict("index")
+    reasons = {}
+    for item in published.items.values():
+        for value in item.values:
+            measure = value.measure or item.measure or ""
+            if measure.startswith("setting_"):
+                reasons[value.id] = _other_side(plans, [(value.first, value.second)])
+            elif places := _places(published, value, measure):
+                own = runs[runs["generator"] == value.second] if measure in ("mean_gap", "sd_gap") else runs
+                reasons[value.id] = _unlike(published, places, plans, None if measure.startswith("pool_") else own)
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _side(setting: str) -> int:
+    """Printed resolution: classes and samples vary at 32 x 32."""
+    dimension, number = setting.split("_")
+    return int(number) if dimension == "resolution" else 32
+
+
+def _places(published: Published, value: Value, measure: str) -> list[tuple[str, str]]:
+    """Printed settings (benchmark, setting) that a value other than a setting's own count is about; none: nothing of ours answers it."""
+    table = published.items["dumont2021_table1"].settings
+    # listed, but never run
+    places = [(benchmark, setting) for benchmark in table for setting in table[benchmark] if (benchmark, setting) != ("brain", "resolution_512")]
+    if measure == "convergence":
+        dimension, _, which = value.first.partition("_")
+        return [
+            place
+            for place in places
+            if place[1] == value.first
+            or (place[1].startswith(f"{dimension}_") and dimension != "resolution" and which in ("", "many" if _number(place) >= ENOUGH else "few"))
+        ]
+    own = [place for place in places if place[0] == value.first]
+    if measure in ("mean_gap", "sd_gap"):
+        return [place for place in own if _side(place[1]) <= HIGHEST]
+    if measure.startswith("pool_"):
+        return [place for place in own if place[1].startswith("resolution_") and _side(place[1]) <= HIGHEST]
+    if measure == "gap_p":
+        varied = [place for place in own if place[1].startswith(f"{value.definition}_")]
+        return [max(varied, key=_number), min(varied, key=_number)]
+    return []
+
+
+def _number(place: tuple[str, str]) -> int:
+    return int(place[1].split("_")[1])
+
+
+def _other_side(plans: Mapping[Any, Mapping[Any, Any]], places: Iterable[tuple[str, str]]) -> str:
+    for place in places:
+        if place in plans and plans[place]["resolution"] != _side(place[1]):
+            return f"{' '.join(place).replace('_', ' ')}: resolution {plans[place]['resolution']} instead of {_side(place[1])}."
+    return ""
+
+
+def _unlike(published: Published, places: Sequence[tuple[str, str]], plans: Mapping[Any, Mapping[Any, Any]], runs: pd.DataFrame | None) -> str:
+    ran = set(plans) if runs is None else set(plans) & set(zip(runs["benchmark"], runs["setting"], strict=True))
+    missing = len([place for place in places if place not in ran])
+    if missing:
+        return f"{len(places) - missing} of {len(places)} printed settings that this value is about ran."
+    if reason := _other_side(plans, places):
+        return reason
+    table = published.items["dumont2021_table1"]
+    for place in places:
+        benchmark, setting = place
+        printed = dict(zip(table.columns, table.settings[benchmark][setting], strict=True))
+        name = f"{benchmark} {setting.replace('_', ' ')}"
+        if plans[place]["classes"] != printed["classes"]:
+            return f"{name}: {plans[place]['classes']} classes instead of {printed['classes']}."
+        # where a range is printed, all images are used and their numbers follow from the split
+        if printed["largest"] is None and {plans[place]["smallest"], plans[place]["largest"]} != {printed["smallest"]}:
+            return f"{name}: {plans[place]['smallest']:,} to {plans[place]['largest']:,} training images a class instead of {printed['smallest']:,}."
+        if runs is not None:
+            own = runs[(runs["benchmark"] == benchmark) & (runs["setting"] == setting)]
+            seeds, least = int(own.groupby("generator")["seed"].nunique().min()), _repetitions(published, place)
+            if seeds < least:
+                return f"{name}: {seeds} repetition{'s' * (seeds > 1)} instead of {least}."
+    if runs is not None and (runs["backbone"] == "random").any():
+        return "Classifiers began from random weights, D21's from ImageNet's."
+    return ""
+
+
+def _repetitions(published: Published, place: tuple[str, str]) -> int:
+    """Printed repetitions of a setting: more where it is tested, fewer at 512 x 512."""
+    if _side(place[1]) == 512:
+        return int(published.value("seeds_512").value)
+    tests = [value for item in published.items.values() for value in item.values if value.measure == "gap_p"]
+    return max([int(published.value("seeds").value), *(test.n or 0 for test in tests if place in _places(published, test, "gap_p"))])
 
 
 def _joined(*sentences: str) -> str:

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from lookalike.errors import LookalikeError
 from lookalike.files import atomic
 from lookalike.measures.moments import MOMENTS
+from lookalike.utility.benchmark import DISTANCES
 
 STATISTICS = ("value", "low", "high", "matched", "matched_low", "matched_high", "ceiling", "ceiling_low", "ceiling_high")
 LINES = {"value": "", "interval": "95 % interval", "matched": "matched", "ceiling": "ceiling"}
@@ -138,7 +139,6 @@ SUMMARY_ROWS = {
     "mean_auc_real": ("AUC, learnt from real images", 3),
     "mean_auc_synthetic": ("AUC, learnt from synthetic images", 3),
     "mean_delta_synthetic": ("AUC on synthetic less AUC on real images", 4),
-    "mean_frechet": ("{definition}", 2),
     "classes": ("P, most v fewest classes", 4),
     "samples": ("P, most v fewest images a class", 4),
     "settings": ("Settings", 0),
@@ -147,16 +147,21 @@ SUMMARY_ROWS = {
 """Measure of the study (of `gap_p`: its definition) to printed name and decimals."""
 
 
-def dumont2021_summary(measures: pd.DataFrame) -> Table:
+def dumont2021_summary(measures: pd.DataFrame, *, beginning: str) -> Table:
     """Mean AUC gap of each benchmark and generator with what belongs to it, and the tests of D21's text.
 
     Args:
         measures: as `utility.benchmark.study_measures` gives them.
+        beginning: as `utility.benchmark.beginning` gives it.
     """
-    own = measures[measures["measure"].isin({*SUMMARY_ROWS, "gap_p"})]
-    distance = next(iter(own.loc[own["measure"] == "mean_frechet", "definition"]), "")
-    printed = {key: (name.format(definition=distance), decimals) for key, (name, decimals) in SUMMARY_ROWS.items()}
-    keys = own["definition"].where(own["measure"] == "gap_p", own["measure"])
+    own = measures[measures["measure"].isin({*SUMMARY_ROWS, *DISTANCES, "gap_p"})]
+    printed = dict(SUMMARY_ROWS)
+    for measure, definition in own.loc[own["measure"].isin(DISTANCES), ["measure", "definition"]].drop_duplicates().itertuples(index=False):
+        setting, _, name = definition.partition("; ")
+        name += ", extrapolated" * (measure == "frechet_extrapolated")
+        printed[f"{measure} {definition}"] = f"{name}, {setting.replace('_', ' ')}", 3
+    keys = own["measure"].where(~own["measure"].isin(DISTANCES), own["measure"] + " " + own["definition"])
+    keys = keys.where(own["measure"] != "gap_p", own["definition"])
     columns = own["first"] + ", " + own["second"]
     statistics = own.reindex(columns=STATISTICS).astype(float)
     cells = {(printed[key][0], column): row for key, column, (_, row) in zip(keys, columns, statistics.iterrows(), strict=True)}
@@ -166,16 +171,15 @@ def dumont2021_summary(measures: pd.DataFrame) -> Table:
         decimals=dict(kept),
         caption="What a classifier loses by learning from synthetic instead of real images: AUC on real test images, settings up to 128 × 128 (D21, Results).",
         notes=(
+            *([beginning] if beginning else []),
             "Means and standard deviation over settings, each the mean of its runs; interval: settings drawn with replacement; of fewer than five settings the mean of "
             "their runs' own patient-clustered intervals, which leave out how much trainings differ.",
-            "Ceiling (here a floor: less is better): the gap between two classifiers that learnt from the same real images with different seeds.",
+            "Ceiling of the AUC gap (here a floor: less is better): the mean absolute gap between two classifiers that learnt from the same real images with different seeds; "
+            "signed, those of many runs would cancel. Its interval is made like the gap's, from absolute values.",
             "P: one-sided exact Mann-Whitney test that the gap grows with the number of classes, or of images a class. Each run is one value: of one against one P is at least "
             "0.5, of four against four 0.014.",
-            *(
-                ["Distances come from each setting's own real-trained classifier: they rank generators within a setting only."]
-                if distance != "FID"
-                else []
-            ),
+            "Distances, setting by setting, means of its runs: ceiling, patient-disjoint halves of the real images; matched, synthetic images against one half, as many as the other has; "
+            "extrapolated, to endlessly many images. Those of a setting's own real-trained classifier rank generators within that setting only.",
         ),
         bounds=frozenset({SUMMARY_ROWS[name][0] for name in ("classes", "samples")}),
     )

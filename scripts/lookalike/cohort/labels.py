@@ -6,6 +6,7 @@ A table with labels has, besides a cohort's columns, `class` (the present labels
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -46,7 +47,8 @@ def label_cohort(
         seed: of what is drawn.
 
     Raises:
-        LookalikeError: no image has any of the labels, a name is that of no finding of the cohort, or no class is frequent enough.
+        LookalikeError: no image has any of the labels, a name is that of no finding of the cohort, no class is frequent enough, or one to
+            undersample is no class of the cohort.
     """
     findings = _findings(cohort)
     found = {finding.removesuffix(UNCERTAIN) for image in findings for finding in image}
@@ -62,10 +64,18 @@ def label_cohort(
     table = cohort.assign(**{PREFIX + name: labels[:, column] for column, name in enumerate(names)})
     table["class"] = ["+".join(np.array(names)[row == 1]) for row in labels]
     table = table[table["class"] != ""]
+    classes = {"+".join(sorted(name.split("+"))): name for name in table["class"].unique()}
     table = table[table.groupby("class")["image"].transform("size") > minimum]
     if table.empty:
         raise LookalikeError(f"No class has more than {minimum} images", "cohorts.*.labels.minimum", "Lower it, or name fewer labels.")
     for name, most in undersample.items():
+        if name not in classes.values():
+            closest = difflib.get_close_matches("+".join(sorted(name.split("+"))), classes, n=1, cutoff=0)[0]
+            raise LookalikeError(
+                f"No image of the cohort has the class `{name}`; the closest class is `{classes[closest]}`",
+                "cohorts.*.labels.undersample",
+                "Name a class: its labels joined by +, in the order of labels.names.",
+            )
         rows = np.flatnonzero(table["class"] == name)
         left_out = np.random.default_rng([seed, 0]).permutation(rows)[most:]
         table = table.drop(table.index[left_out])

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from lookalike.figures import style
-from lookalike.figures.gaps import LOOKS
+from lookalike.figures.gaps import DIMENSIONS, LOOKS
 from lookalike.utility.benchmark import extreme_settings
 
 _TITLES = {"classes": "classes", "samples": "images a class"}
@@ -43,6 +43,7 @@ def draw(runs: pd.DataFrame, output_stem: Path, *, label: str) -> None:
                 axes, letter = grid[row, column], "abcdefghijklmnopqrstuvwxyz"[2 * column + row]
                 style.panel_letter(axes, letter)
                 axes.set_title(f"{benchmark}: {_TITLES[dimension]}", loc="left")
+                axes.set_xlabel(DIMENSIONS[dimension])
                 if column == 0:
                     axes.set_ylabel(name.replace(" (", "\n("))
                 if extremes is None:

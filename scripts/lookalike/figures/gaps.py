@@ -36,7 +36,7 @@ def draw(runs: pd.DataFrame, output_stem: Path, *, label: str) -> None:
     """
     benchmarks, generators = (list(dict.fromkeys(runs[column])) for column in ("benchmark", "generator"))
     dimensions = [name for name in DIMENSIONS if (runs["dimension"] == name).any()]
-    with style.figure(style.DOUBLE_MM if len(benchmarks) > 1 else 120, 10 + _PANEL_MM * len(dimensions), label=label) as fig:
+    with style.figure(style.DOUBLE_MM if len(benchmarks) > 1 else 120, 15 + _PANEL_MM * len(dimensions), label=label) as fig:
         grid = fig.subplots(len(dimensions), len(benchmarks), squeeze=False, sharey="col")
         sources = []
         for place, (dimension, benchmark) in enumerate((dimension, benchmark) for dimension in dimensions for benchmark in benchmarks):
@@ -56,7 +56,9 @@ def draw(runs: pd.DataFrame, output_stem: Path, *, label: str) -> None:
             sources.append(table.assign(panel="abcdefghijklmnopqrstuvwxyz"[place], benchmark=benchmark, dimension=dimension))
         handles: list[Any] = [Line2D([], [], color=style.REAL, label="learnt from real images")]
         handles += [Patch(label=name, linewidth=0.6, **LOOKS[number % len(LOOKS)]) for number, name in enumerate(generators)]
-        fig.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        handles.append(Line2D([], [], color=style.INK, linewidth=1.6, label="± SD over seeds"))
+        handles.append(Line2D([], [], color=style.INK, linewidth=0.5, label="95 % interval of the gap (patients), hung from the line"))
+        fig.legend(handles=handles, loc="outside upper center", ncols=3)
         style.save(fig, output_stem, pd.concat(sources, ignore_index=True), label=label)
 
 

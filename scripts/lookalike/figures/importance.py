@@ -120,3 +120,6 @@ def _key(axes: Axes, corner: tuple[float, float]) -> None:
     axes.text(x, y + 1.5, "hiding it changes nothing", ha="left", va="center", fontsize=6, color=style.MUTED)
     axes.imshow(np.linspace(0, 1, 128)[None], cmap="inferno", extent=(x + 29, x + 55, y + 3, y), aspect="auto")
     axes.text(x + 57, y + 1.5, "hiding it hurts most", ha="left", va="center", fontsize=6, color=style.MUTED)
+    axes.text(
+        x, y + 4.8, "each map has its own scale: colours cannot be compared between maps", ha="left", va="center", fontsize=6, color=style.MUTED
+    )

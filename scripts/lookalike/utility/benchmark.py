@@ -21,9 +21,10 @@ MEANS = {
     "mean_auc_real": "auc_real",
     "mean_auc_synthetic": "auc_synthetic",
     "mean_delta_synthetic": "delta_synthetic",
-    "mean_frechet": "frechet",
 }
 """Measure to the column of the runs that it is the mean of."""
+DISTANCES = ("frechet", "frechet_extrapolated", "kernel")
+"""Measures of a setting, means of its runs' columns of that name; those of different settings are of different networks or images, so they have no mean."""
 HIGHEST = 128
 """Settings above this resolution take no part in the means, as in the paper."""
 DIMENSIONS = ("classes", "samples", "resolution")
@@ -33,6 +34,16 @@ ENOUGH = 1500
 """Training images a class from which the paper counts a setting as one of many."""
 GAP = ("auc_real", "auc_synthetic", "gap", "gap_low", "gap_high", "ceiling", "ceiling_low", "ceiling_high", "auc_own", "delta_synthetic", "backbone")
 """Columns of a run that are those of its mean gap."""
+
+
+def beginning(backbones: Iterable[str]) -> str:
+    """The sentence that classifiers did not begin as D21's, or ""; `backbones` of the runs."""
+    return "Classifiers began from random weights (D21: ImageNet's)." if "random" in set(backbones) else ""
+
+
+def foot(label: str, backbones: Iterable[str]) -> str:
+    """The line at the foot of a figure of classifiers: what data stand behind it (`label`, or ""), and how the classifiers began."""
+    return ". ".join(filter(None, (label, beginning(backbones))))
 
 
 def setting_row(table: pd.DataFrame) -> dict[str, int]:
@@ -59,13 +70,16 @@ def run_row(gap: pd.DataFrame, distances: pd.DataFrame, copying: pd.DataFrame, s
     """
     mean = gap[gap["label"] == "mean"].iloc[0]
     frechet, kernel = (distances[distances["measure"] == measure].iloc[0] for measure in ("frechet", "kernel"))
+    beside = ("low", "high", "matched", "ceiling", "ceiling_low", "ceiling_high")
     return {
         **{name: mean[name] for name in GAP},
         "frechet": frechet["value"],
-        "frechet_low": frechet["low"],
-        "frechet_high": frechet["high"],
+        **{f"frechet_{name}": frechet[name] for name in beside},
+        **{f"frechet_{name}": frechet[name] for name in ("extrapolated", "extrapolated_low", "extrapolated_high")},
         "frechet_name": frechet["name"],
         "kernel": kernel["value"],
+        **{f"kernel_{name}": kernel[name] for name in beside},
+        "kernel_name": kernel["name"],
         "copying": copying["verdict"].iloc[0],
         "stopped_nimg": sum(about["nimg"] for about in stages),
     }
@@ -76,8 +90,9 @@ def study_measures(settings: pd.DataFrame, runs: pd.DataFrame, *, draws: int, se
 
     - `setting_<count>`: first = benchmark, second = setting.
     - MEANS over the settings up to HIGHEST of the means of their runs; `sd_gap`, the standard deviation of the gap over settings; `settings` and `runs`, how
-      many there are: first = benchmark, second = generator. The definition of `mean_frechet` is the distance's name. Intervals: settings drawn with
-      replacement; of fewer than SEVERAL, the mean of their runs' own intervals.
+      many there are: first = benchmark, second = generator. Intervals: settings drawn with replacement; of fewer than SEVERAL, the mean of their runs' own
+      intervals. The ceiling of the gap is the mean absolute one, for those of many runs would cancel.
+    - DISTANCES, definition = setting and name of the distance, with `; ` between: first = benchmark, second = generator; means over the setting's runs.
     - `gap_p`, definition = dimension: one-sided exact P that the gaps of the runs with the most classes (or images a class) exceed those with the fewest.
     - `convergence`, definition lowest, highest or mean, in millions of images: first = classes, samples_many, samples_few or resolution_<side>.
 
@@ -91,7 +106,8 @@ def study_measures(settings: pd.DataFrame, runs: pd.DataFrame, *, draws: int, se
         rows += [{"measure": f"setting_{count}", "first": row["benchmark"], "second": row["setting"], "value": row[count]} for count in COUNTS]
     for (benchmark, generator), own in runs.groupby(["benchmark", "generator"], sort=False):
         place = {"first": benchmark, "second": generator}
-        rows += [{**row, **place} for row in (*_means(own[own["resolution"] <= HIGHEST], draws=draws, seed=seed), *_tests(own))]
+        counted = own[own["resolution"] <= HIGHEST]
+        rows += [{**row, **place} for row in (*_means(counted, draws=draws, seed=seed), *_tests(own), *_distances(own))]
     rows += _convergence(runs)
     return pd.DataFrame(rows, columns=list(COLUMNS)).fillna({"definition": "", "second": ""})
 
@@ -139,8 +155,8 @@ def study_counts(settings: pd.DataFrame, runs: pd.DataFrame, labelled: Mapping[s
             for measure, value in pool.loc[pool["second"] == split, ["measure", "value"]].itertuples(index=False)
         ]
         rows += [(benchmark, "settings", dimension, int((own["dimension"] == dimension).sum())) for dimension in DIMENSIONS]
-        repetitions = ran[["setting", "seed"]].drop_duplicates()
-        rows.append((benchmark, "real classifiers", "classifiers", len(repetitions)))
+        # a setting of one repetition trains a second classifier for the ceiling
+        rows.append((benchmark, "real classifiers", "classifiers", ran.groupby("setting")["seed"].nunique().clip(lower=2).sum()))
         rows += [(benchmark, "generators", generator, len(part)) for generator, part in ran.groupby("generator", sort=False)]
         sizes = own.set_index("setting")[list(SPLITS)].sum(axis=1)
         rows.append((benchmark, "synthetic images", "images", sizes[ran["setting"]].sum()))
@@ -158,6 +174,9 @@ def extreme_settings(runs: pd.DataFrame, dimension: str) -> tuple[pd.DataFrame, 
 def _means(runs: pd.DataFrame, *, draws: int, seed: int) -> list[dict[str, object]]:
     if runs.empty:
         return []
+    ends = runs[["ceiling_low", "ceiling_high"]]
+    nearest = ends.abs().min(axis=1).where(ends.prod(axis=1, skipna=False) > 0, 0).where(ends.notna().all(axis=1))
+    runs = runs.assign(ceiling=runs["ceiling"].abs(), ceiling_low=nearest, ceiling_high=ends.abs().max(axis=1))
     settings = runs.groupby("setting", sort=False).mean(numeric_only=True)
     counts: dict[str, object] = {"sd_gap": settings["gap"].std(), "settings": len(settings), "runs": len(runs)}
     rows = []
@@ -165,10 +184,8 @@ def _means(runs: pd.DataFrame, *, draws: int, seed: int) -> list[dict[str, objec
         low, high = _interval(settings, column, draws=draws, seed=seed)
         row = {"measure": measure, "value": settings[column].mean(), "low": low, "high": high}
         if measure == "mean_gap":
-            ends = _interval(settings, "ceiling", draws=draws, seed=seed)
-            row |= {"ceiling": settings["ceiling"].mean(), "ceiling_low": ends[0], "ceiling_high": ends[1]}
-        if measure == "mean_frechet":
-            row["definition"] = runs["frechet_name"].iloc[0]
+            low, high = _interval(settings, "ceiling", draws=draws, seed=seed)
+            row |= {"ceiling": settings["ceiling"].mean(), "ceiling_low": low, "ceiling_high": high}
         rows.append(row)
     return rows + [{"measure": measure, "value": value} for measure, value in counts.items()]
 
@@ -180,6 +197,15 @@ def _interval(settings: pd.DataFrame, column: str, *, draws: int, seed: int) -> 
         return percentile_interval(weights @ values / len(values))
     ends = [f"{column}_{end}" for end in ("low", "high")]
     return (float(settings[ends[0]].mean()), float(settings[ends[1]].mean())) if set(ends) <= set(settings) else (float("nan"), float("nan"))
+
+
+def _distances(runs: pd.DataFrame) -> Iterable[dict[str, object]]:
+    for setting, own in runs.groupby("setting", sort=False):
+        means = own.mean(numeric_only=True)
+        for measure in DISTANCES:
+            name = own["kernel_name" if measure == "kernel" else "frechet_name"].iloc[0]
+            row = {column: means.get(f"{measure}_{column}") for column in ("low", "high", "matched", "ceiling", "ceiling_low", "ceiling_high")}
+            yield {"measure": measure, "definition": f"{setting}; {name}", "value": means[measure], **row}
 
 
 def _tests(runs: pd.DataFrame) -> list[dict[str, object]]:

@@ -58,7 +58,7 @@ class Classifier(nn.Module):
         backbone: "random", or the weights file's name and SHA-256: results of a random backbone are not to be taken for the paper's.
 
     Raises:
-        LookalikeError: the file cannot be read, or is not of this network.
+        LookalikeError: the file cannot be read, is not of this network, or has a weight that is not finite.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class Classifier(nn.Module):
 
     def _load(self, path: Path) -> str:
         try:
-            tensors = {_LAYER.sub(r"\1.layers.\2\3.", name): tensor for name, tensor in load_file(path).items()}
+            tensors = {_LAYER.sub(r"\1.layers.\2\3.", name): tensor for name, tensor in _tensors(path).items()}
             self.trunk.load_state_dict({name.removeprefix("features."): tensor for name, tensor in tensors.items() if name.startswith("features.")})
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise LookalikeError(
                 f"The classifier's weights cannot be used: {' '.join(str(error).split())[:200]}",
                 str(path),
@@ -138,19 +138,28 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
     """A saved classifier, on the CPU and in evaluation mode, and its description.
 
     Raises:
-        LookalikeError: either file is missing or damaged, or they do not fit.
+        LookalikeError: either file is missing or damaged, they do not fit, or a weight is not finite.
     """
     try:
         about = json.loads(path.with_suffix(".json").read_text())
         architecture = {name: about[name] for name in ("size", "init_features", "growth_rate", "block_config")}
         classifier = Classifier(len(about["labels"]), seed=0, **architecture)
-        classifier.load_state_dict(load_file(path))
+        classifier.load_state_dict(_tensors(path))
         classifier.backbone = about["backbone"]
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise LookalikeError(
             f"A classifier's weights cannot be read: {' '.join(str(error).split())[:200]}", str(path), "Delete the file and run the workflow again."
         ) from error
     return classifier.eval(), about
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file; ValueError where one is not finite."""
+    tensors = load_file(path)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{name} is not finite")
+    return tensors
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -57,19 +57,22 @@ def _inception(path: Path, digest: str, device: torch.device) -> Callable[[Image
         raise LookalikeError(
             f"The Inception network cannot be read: {error.strerror}", str(path), "Correct utility.inception.path, or set utility.inception to null."
         ) from error
-    if found != digest:
+    if found != digest.lower():
         raise LookalikeError(f"The Inception network has the SHA-256 {found}, not {digest}", str(path), "Get the right file, or correct the SHA-256.")
+    noise = np.random.default_rng(1).integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
     try:
         network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         with torch.inference_mode():
-            shape = network(torch.zeros(2, 3, 32, 32, dtype=torch.uint8, device=device), return_features=True).shape
-        if len(shape) != 2 or shape[0] != 2:
-            raise RuntimeError(f"it makes {tuple(shape)} of two images")
+            made = network(torch.from_numpy(noise).to(device), return_features=True)
+        if made.shape != (2, 2048):
+            raise RuntimeError(f"it makes {list(made.shape)} of two images")
+        if not made.isfinite().all():
+            raise RuntimeError("its features of two random images are not all finite")
     except (RuntimeError, AttributeError) as error:
         raise LookalikeError(
             f"The Inception network cannot be used: {' '.join(str(error).split())[:200]}",
             str(path),
-            "Give a TorchScript file whose network(images, return_features=True) makes [n, 2048] of uint8 [n, 3, H, W].",
+            "Give a TorchScript file whose network(images, return_features=True) makes finite [n, 2048] of uint8 [n, 3, H, W].",
         ) from error
 
     @torch.inference_mode()

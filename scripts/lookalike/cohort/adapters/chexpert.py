@@ -40,7 +40,7 @@ def values(headers: pd.DataFrame, *, root: Path, table: Path | None) -> pd.DataF
     An image without a row, such as those of valid/ where valid.csv is missing, has no findings.
 
     Raises:
-        LookalikeError: no table, one without its columns, or a label that is none of 1, 0, -1 and blank.
+        LookalikeError: no table, one without its columns or rows, or a label that is none of 1, 0, -1 and blank.
     """
     files = _parts(headers["path"])
     frames = [_rows(path) for path in find_tables(root, table, ["train.csv", "valid.csv"], data_set="CheXpert")]
@@ -64,6 +64,8 @@ def _rows(path: Path) -> pd.DataFrame:
     """Columns key, age and findings of a table."""
     frame = read_table(path).rename(columns=snake_case)
     cells = columns_of(frame, ["path", "age", *LABELS], table=path)
+    if cells.empty:
+        raise LookalikeError("The table has a header and no rows", str(path), "Use the data set's own table, unchanged.")
     parts = []
     for name in LABELS:
         marks = cells[name].map(MARKS.get)
