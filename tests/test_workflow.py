@@ -17,13 +17,16 @@ from lookalike import config
 COHORT = "cohorts.mammography"
 GENERATOR = "generators.progan"
 MEASURES = {"measure_label_mi", "measure_pair_mi", "measure_coverage", "measure_spectrum"}
+JUDGED = {"measure_auc_gap", "measure_features"}
+STUDIED = {"tabulate_gaps", "compare_published", "write_index"}
+REALS = {"extract_moments moments/mammography", "extract_spectra spectra/mammography"}
 
 CLASSIFIER = dict(
     size=64, init_features=4, growth_rate=2, block_config=[1, 2], mirror=False, images=32, batch=8, learning_rate=0.1, patience=1, stop=2, epochs=1
 )
 
 # One row a config key that the demo reads: another value, and the rules that read it. What is made from their outputs must be made again too, nothing else.
-# Which jobs of those rules: see SCOPES. Keys that several cohorts or generators have stand here for one of them.
+# Which jobs of those rules: those of which a part of the path is named, and see SCOPES. Keys that several cohorts or generators have stand here for one of them.
 READS: dict[str, tuple[object, set[str]]] = {
     f"{COHORT}.source.maximum_quarantined": (0.5, {"index_cohort", "select_cohort"}),
     f"{COHORT}.source.identity_key": ("key.txt", {"index_cohort"}),
@@ -82,11 +85,11 @@ READS: dict[str, tuple[object, set[str]]] = {
     "synthetic.progan.batch": (20, {"sample_images"}),
     "synthetic.progan.device": ("cpu", {"sample_images"}),
     "synthetic.progan.seed": (2, {"sample_images", "draw_stages"}),
-    "measures.reals": ("train", {"extract_moments", "extract_spectra"}),
-    "measures.maximum_images": (50, {"extract_moments", "extract_spectra"}),
-    "measures.splits": (6, MEASURES),
-    "measures.bootstrap": (21, MEASURES),
-    "measures.seed": (2, MEASURES | {"extract_moments", "extract_spectra"}),
+    "measures.reals": ("train", REALS),
+    "measures.maximum_images": (50, REALS),
+    "measures.splits": (6, MEASURES | {"measure_features"}),
+    "measures.bootstrap": (21, MEASURES | JUDGED | STUDIED),
+    "measures.seed": (2, MEASURES | JUDGED | STUDIED | REALS),
     "measures.moments.form": ("central", {"extract_moments"}),
     "measures.moments.mask": ("breast", {"extract_moments"}),
     "measures.label_mi.neighbours": (4, {"measure_label_mi", "measure_pair_mi"}),
@@ -169,6 +172,11 @@ def pending(folder: Path, overlay: dict, name: str, how: tuple[str, ...] = ("--c
     return {file: rule for file, _, rule, *_, plan in rows if plan == "update pending"}
 
 
+def reads(readers: set[str], rule: str, file: str) -> bool:
+    """Whether one of the readers is the rule, and, where it names a part of a path, made that file."""
+    return any(rule == name and part in file for name, _, part in (reader.partition(" ") for reader in readers))
+
+
 def downstream(made: dict[str, Made], files: set[str]) -> set[str]:
     """The files themselves and all that is made from them."""
     found = set(files)
@@ -225,7 +233,7 @@ def wrongly_rerun(
         key, (value, readers) = item
         got = pending(folder, nested(key, value), key.replace(".", "_"), how, environment)
         scope = next((files for keys, files in SCOPES.items() if re.match(keys, key)), "")
-        wanted = downstream(made, {file for file, origin in made.items() if origin.rule in readers and re.search(scope, file)})
+        wanted = downstream(made, {file for file, origin in made.items() if reads(readers, origin.rule, file) and re.search(scope, file)})
         many, missing = got.keys() & made.keys() - wanted, wanted - got.keys()
         return f"{key}: too many {sorted(many)}, missing {sorted(missing)}" if many or missing else None
 
