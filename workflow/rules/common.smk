@@ -34,7 +34,7 @@ PLAIN = ALL.model_dump(mode="json")
 RUNS = {run.name: run for run in CONFIG.runs()}
 # Names of D21's real image sets, and of its runs; an alternation of hundreds of names would be slow.
 SETTING = r"dumont2021/[a-z0-9_]+/[a-z0-9_]+"
-RUN = SETTING + r"/[a-z0-9_]+/seed_\d+"
+RUN = rf"{SETTING}/[a-z0-9_]+/seed_\d+"
 
 # Better now than in a job's log an hour later. A cohort that is done does not need its raw data any more.
 for name, cohort in CONFIG.cohorts.items():
@@ -95,7 +95,7 @@ def image_set(name):
 def labelled(name):
     """An image set whose table has labels: of a cohort those images that have any."""
     files = image_set(name)
-    return {**files, "table": [table.replace("/cohort.parquet", "/labelled.parquet") for table in files["table"]]}
+    return {**files, "table": [table.replace("cohort.parquet", "labelled.parquet") for table in files["table"]]}
 
 
 def prefixed(prefix, files):
@@ -286,7 +286,7 @@ def training_task(wildcards):
     pixels = f"cohorts.{CONFIG.cohort_of(ALL.generators[wildcards.generator].cohort)}.pixels.base"
     plain = {}
     if stops_itself(wildcards):
-        branches |= {"stopping": generator + "stopping", "inception": "utility.inception"}
+        branches |= {"stopping": f"{generator}stopping", "inception": "utility.inception"}
         # the code of the judge, which no other training runs (see launch.py)
         plain = {"judge": [code_digest(SCRIPTS / f"lookalike/{module}.py") for module in ("utility/encoder", "measures/frechet")]}
     return task("train_stage", plain, base=pixels, **branches, **stage_settings(wildcards))(wildcards)
@@ -421,7 +421,7 @@ def compared_values(wildcards):
 
 
 def papers_task(rule, plain=None, **branches):
-    """Parameter of a rule that shows both papers: their sections without what only other rules read, and whether phantoms stand behind them."""
+    """What the comparison and the index page depend on, which show both papers: of their sections only what is shown, and whether phantoms stand behind them."""
     main = CONFIG.korkinof2021
     settings = {
         "korkinof2021": PLAIN["korkinof2021"],
