@@ -130,7 +130,7 @@ with job(snakemake) as task:
             items.append(gap_item(name, files[f"gap_{name}"], files[f"copying_{name}"]))
             gap = pd.read_csv(files[f"gap_{name}"])
             mean = gap[gap["label"] == "mean"].rename(columns={"gap": "value", "gap_low": "low", "gap_high": "high"})
-            gaps.append(mean.assign(name=f"{real}, {name}"))
+            gaps.append(mean.assign(name=real if list(task["synthetic"].values()).count(real) == 1 else name))
     items += [cohort_item(name) for name in task["cohorts"]]
     items += [item for name, stages in task["stages"].items() for item in stage_items(name, stages)]
     papers: list[Paper] = [
