@@ -391,3 +391,13 @@ def test_imports_point_left() -> None:
                 assert not name.startswith("snakemake"), path
                 if name.startswith("lookalike.") and own != "__init__":
                     assert order.index(name.split(".")[1]) <= order.index(own), f"{path} imports {name}"
+
+
+def test_mammograms_alone_need_no_labels(tmp_path: Path) -> None:
+    """The README's first command on one's own images, which seldom come with densities and diagnoses."""
+    root = {"cohorts": {"mammography": {"source": {"root": str(tmp_path)}}}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(root))
+    run = snakemake(REPOSITORY, "-n", "--cores", "1", "--configfile", "config/mammography.yaml", str(tmp_path / "mine.yaml"))
+    planned = set(re.findall(r"^(\w+) +\d+$", run.stdout, re.M))
+    assert run.returncode == 0 and {"train_stage", "tabulate_pair_mi", "write_index"} <= planned, run.stdout
+    assert not planned & {"label_cohort", "train_classifier", "make_phantoms", "select_setting"}

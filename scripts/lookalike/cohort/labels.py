@@ -57,7 +57,7 @@ def label_cohort(
         raise LookalikeError(
             f"No image of the cohort has the finding `{unknown[0]}`; there are {', '.join(sorted(found)) or 'none'}",
             "cohorts.*.labels.names",
-            "Name findings that the cohort's table has.",
+            "Name findings that the cohort's table has, or do without: set the cohort's `labels` to null and its generators' `labels` to false.",
         )
     value = {"positive": 1, "negative": 0, "ignore": -1}[uncertain]
     labels = np.array([[1 if name in image else value if name + UNCERTAIN in image else 0 for name in names] for image in findings], dtype=np.int8)
