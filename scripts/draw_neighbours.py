@@ -6,7 +6,7 @@ import pandas as pd
 
 from _job import job, label
 from lookalike.figures import neighbours
-from lookalike.pixels.store import ImageStore
+from lookalike.pixels.store import ImageStore, image_table
 
 SHOWN = 6
 RANKS = 3
@@ -20,7 +20,7 @@ with job(snakemake) as task:
             found = found[found["query_row"].isin(found["query_row"].unique()[:SHOWN]) & (found["rank"] < RANKS)]
             images = []
             for name in (f"synthetic_{{}}_{benchmark}_{generator}", f"real_{{}}_{benchmark}"):
-                table = pd.concat([pd.read_parquet(path) for path in files[name.format("table")]], ignore_index=True)
+                table = image_table(files[name.format("table")])
                 images.append((table, ImageStore(table, [Path(path) for path in files[name.format("store")]]).level(settings["level"])))
             blocks.append(neighbours.block(f"{benchmark}, {generator}", found, *images))
     neighbours.draw(blocks, Path(snakemake.output.png).with_suffix(""), label=label(task["simulated"]))

@@ -9,7 +9,7 @@ from _job import job, label
 from lookalike.cohort.labels import PREFIX
 from lookalike.figures import neighbours
 from lookalike.measures.moments import MOMENTS, image_moments
-from lookalike.pixels.store import ImageStore
+from lookalike.pixels.store import ImageStore, image_table
 from lookalike.tables import number
 from lookalike.utility.benchmark import foot, moment_outliers
 
@@ -24,7 +24,7 @@ with job(snakemake) as task:
         for generator in settings["generators"]:
             images = []
             for name in (f"synthetic_{{}}_{benchmark}_{generator}", f"real_{{}}_{benchmark}"):
-                table = pd.concat([pd.read_parquet(path) for path in files[name.format("table")]], ignore_index=True)
+                table = image_table(files[name.format("table")])
                 images.append((table, ImageStore(table, [Path(path) for path in files[name.format("store")]]).level(settings["level"])))
             (synthetic, drawn), (real, photographed) = images
             found = pd.read_parquet(files[f"neighbours_{benchmark}_{generator}"])

@@ -6,12 +6,12 @@ import pandas as pd
 
 from _job import job, label
 from lookalike.figures import resolutions
-from lookalike.pixels.store import ImageStore
+from lookalike.pixels.store import ImageStore, image_table
 from lookalike.published import load
 from lookalike.published import resolutions as published_resolutions
 
 with job(snakemake) as task:
-    table = pd.concat([pd.read_parquet(path) for path in snakemake.input.table], ignore_index=True)
+    table = image_table(snakemake.input.table)
     store = ImageStore(table, [Path(path) for path in snakemake.input.store])
     height, width = (side * 2 ** (store.levels - 1) for side in store.base)
     published = published_resolutions(load(Path(snakemake.input.published))).assign(ours=False)

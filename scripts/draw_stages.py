@@ -3,18 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from _job import job, label
 from lookalike.figures import samples
-from lookalike.pixels.store import ImageStore
+from lookalike.pixels.store import ImageStore, image_table
 from lookalike.sampling import example_labels, sample
 from lookalike.training.state import read_weights
 
 SHOWN = 6
 
 with job(snakemake) as task:
-    table = pd.concat([pd.read_parquet(path) for path in snakemake.input.table], ignore_index=True)
+    table = image_table(snakemake.input.table)
     table = table.sample(min(SHOWN, len(table)), random_state=task["seed"]).reset_index(drop=True)
     store = ImageStore(table, [Path(path) for path in snakemake.input.store])
     synthetic, real = [], []

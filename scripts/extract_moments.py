@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from _job import job
 from lookalike.cohort.split import select_images
 from lookalike.files import atomic
 from lookalike.measures.moments import MOMENTS, image_moments
-from lookalike.pixels.store import ImageStore
+from lookalike.pixels.store import ImageStore, image_table
 
 with job(snakemake) as task:
-    table = pd.concat([pd.read_parquet(path) for path in snakemake.input.table], ignore_index=True)
+    table = image_table(snakemake.input.table)
     if "reals" in task:
         table = select_images(table, split=task["reals"], maximum=task["maximum_images"], seed=task["seed"])
     store = ImageStore(table, [Path(path) for path in snakemake.input.store])

@@ -8,10 +8,10 @@ from _job import job
 from lookalike.cohort.split import select_images
 from lookalike.files import atomic
 from lookalike.measures.spectrum import image_spectra
-from lookalike.pixels.store import ImageStore
+from lookalike.pixels.store import ImageStore, image_table
 
 with job(snakemake) as task:
-    table = pd.concat([pd.read_parquet(path) for path in snakemake.input.table], ignore_index=True)
+    table = image_table(snakemake.input.table)
     if "reals" in task:
         table = select_images(table, split=task["reals"], maximum=task["maximum_images"], seed=task["seed"])
     store = ImageStore(table, [Path(path) for path in snakemake.input.store])

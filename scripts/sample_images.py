@@ -8,7 +8,7 @@ from _job import job
 from lookalike.cohort.labels import label_matrix, synthetic_table
 from lookalike.errors import LookalikeError
 from lookalike.files import atomic
-from lookalike.pixels.store import level_shape, write_part
+from lookalike.pixels.store import image_table, level_shape, write_part
 from lookalike.sampling import sample
 from lookalike.training.state import read_weights
 
@@ -17,7 +17,7 @@ with job(snakemake) as task:
     weights = Path(snakemake.input.weights)
     about = read_weights(weights)[1]
     if tables := snakemake.input.get("labels"):
-        real = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
+        real = image_table(tables)
         table = synthetic_table(real, name=name, images=task["images"], seed=task["seed"])
         names, labels = label_matrix(table)
         if names != about["labels"]:

@@ -35,16 +35,16 @@ import lookalike
 from lookalike.cohort.labels import label_matrix
 from lookalike.config import Generator, Inception
 from lookalike.errors import LookalikeError
-from lookalike.pixels.store import ImageStore
+from lookalike.pixels.store import ImageStore, image_table
 from lookalike.training.data import Images, Labels, evaluated_images, multi_hot
 from lookalike.training.loop import train_stage
 from lookalike.training.ranks import ALONE, LostRankError, Ranks
 from lookalike.training.state import drop_state
 from lookalike.training.stopping import Judge
+from lookalike.utility import JUDGE
 
 logger = logging.getLogger(__name__)
 STOP_SECONDS = 45  # that ranks have, once told to stop, to save the state; then they are killed
-JUDGE = ("utility.encoder", "measures.frechet")  # modules that a judged training runs besides those that it imports
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -76,7 +76,7 @@ class RankError(LookalikeError):
 
 def training_table(tables: Sequence[Path], split: Literal["train", "all"]) -> pd.DataFrame:
     """The images that a generator learns from."""
-    images = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
+    images = image_table(tables)
     return images[images["split"] == "train"].reset_index(drop=True) if split == "train" else images
 
 

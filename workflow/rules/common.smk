@@ -22,6 +22,7 @@ from lookalike.config import branch, load
 from lookalike.errors import LookalikeError
 from lookalike.files import sha256
 from lookalike.provenance import code_digest
+from lookalike.utility import JUDGE
 
 try:
     CONFIG = load(config)
@@ -288,7 +289,7 @@ def training_task(wildcards):
     if stops_itself(wildcards):
         branches |= {"stopping": f"{generator}stopping", "inception": "utility.inception"}
         # the code of the judge, which no other training runs (see launch.py)
-        plain = {"judge": [code_digest(SCRIPTS / f"lookalike/{module}.py") for module in ("utility/encoder", "measures/frechet")]}
+        plain = {"judge": [code_digest(SCRIPTS / "lookalike" / f"{module.replace('.', '/')}.py") for module in JUDGE]}
     return task("train_stage", plain, base=pixels, **branches, **stage_settings(wildcards))(wildcards)
 
 

@@ -168,6 +168,11 @@ def _synchronise(folder: Path) -> None:
                 os.fsync(handle.fileno())
 
 
+def image_table(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """The rows of an image set, a row an image, from the tables of all its parts in order; numbered from 0."""
+    return pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+
+
 class ImageStore:
     """The images of a table, at every level, in the table's order.
 

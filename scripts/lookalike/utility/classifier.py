@@ -26,7 +26,7 @@ from torch.nn import functional
 from lookalike.cohort.labels import label_matrix
 from lookalike.errors import LookalikeError
 from lookalike.files import atomic
-from lookalike.pixels.store import ImageStore
+from lookalike.pixels.store import ImageStore, image_table
 from lookalike.training.data import Images, real_batches
 from lookalike.utility.auc import label_aucs, mean_auc
 
@@ -234,7 +234,7 @@ def load_fold(
     Raises:
         LookalikeError: the split is empty, or the store does not hold the images.
     """
-    table = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
+    table = image_table(tables)
     table = table[table["split"] == split]
     if table.empty:
         raise LookalikeError(f"The split `{split}` has no image", str(tables[0]), "Give the set more images, or that split a larger share of them.")
