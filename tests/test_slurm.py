@@ -236,9 +236,10 @@ def test_a_node_dies(training: Callable[..., Run], long_stage: tuple[Path, str])
 def test_two_gpus_and_the_death_of_one_rank(cluster: Cluster, finished_run: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(finished_run, tmp_path / "run", symlinks=True)
     stages = yaml.safe_load((folder / TINY).read_text())["generators"]["progan"]["stages"]
+    stages[0] |= {"channels": [8, 8]}  # makes stage 2 one of level 3, 40x32: lower ones use one GPU
     stages[2] |= {"stable_kimg": 3.2, "gpu": 2}
-    base = {"cohorts": {"mammography": {"pixels": {"base": [10, 8]}}}}  # makes stage 2 one of 40x32: lower ones use one GPU
-    (folder / "two.yaml").write_text(yaml.safe_dump({**base, "generators": {"progan": {"stages": stages}}}))
+    levels = {"cohorts": {"mammography": {"pixels": {"levels": 4}}}}
+    (folder / "two.yaml").write_text(yaml.safe_dump({**levels, "generators": {"progan": {"stages": stages}}}))
     below = snakemake(folder, "--cores", "2", "--configfile", TINY, "two.yaml", "--", STAGE.replace("stage_2", "stage_1"))
     assert below.returncode == 0, below.stdout[-3000:]
     undisturbed = shutil.copytree(folder, tmp_path / "undisturbed", symlinks=True)
