@@ -7,6 +7,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/studies.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/sample.smk"
@@ -14,6 +15,7 @@ include: "workflow/rules/measure.smk"
 include: "workflow/rules/utility.smk"
 include: "workflow/rules/korkinof2021.smk"
 include: "workflow/rules/dumont2021.smk"
+include: "workflow/rules/haarburger2019.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -18,6 +18,8 @@ SIMULATED = "Demo: simulated phantoms, not patients; nothing here is comparable 
 # A full disk, a quota, a missing permission, a read-only or vanished file system: the system's own words say it best.
 NO_FAULT_OF_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
 OUTSIDE = "Images from outside, not simulated"
+STAND_IN = {"t2": "", "t1": "T1 without contrast or fat suppression stands in for T2"}
+"""What the first channel of breast MR patches is, where it is not what it is called."""
 
 
 def label(simulated: bool) -> str:

@@ -6,17 +6,23 @@ import pandas as pd
 
 from _job import job, origin
 from lookalike.files import atomic
-from lookalike.published import compare, load, unlike_study
+from lookalike.published import compare, load, unlike_patches, unlike_study
 from lookalike.utility.benchmark import pool_measures, study_measures
+from lookalike.utility.patches import encoder_of, patch_measures
 
 with job(snakemake) as task:
     inputs = dict(snakemake.input.items())
-    simulated = {"korkinof2021": task["simulated"], "dumont2021": task["simulated_dumont2021"]}
+    simulated = task["phantoms"]
     comparisons, origins = [], {}
     for published in map(load, map(Path, inputs["published"])):
         settings, unlike = task[published.section], None
+        definitions = {measure: task[measure] for measure in ("pair_mi", "coverage")}
         if published.section == "korkinof2021":
             ours = pd.concat([pd.read_csv(path) for path in inputs["tables"]], ignore_index=True)
+        elif published.section == "haarburger2019":
+            classes = pd.read_csv(inputs["classes"])
+            ours, unlike = patch_measures(classes, pd.read_csv(inputs["counts"])), unlike_patches(published, classes)
+            definitions |= dict.fromkeys(("frechet", "nn_real", "nn_fake"), encoder_of(classes))
         else:
             plans, runs = pd.read_csv(inputs["settings"]), pd.read_csv(inputs["runs"])
             unlike = unlike_study(published, plans, runs)
@@ -31,7 +37,7 @@ with job(snakemake) as task:
             status="demo" if simulated[published.section] else settings["status"],
             tolerance=settings["tolerance"],
             synthetic=settings.get("synthetic", ""),
-            definitions={measure: task[measure] for measure in ("pair_mi", "coverage")},
+            definitions=definitions,
             unlike=unlike,
         )
         comparisons.append(comparison)

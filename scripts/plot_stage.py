@@ -19,4 +19,6 @@ with job(snakemake) as task:
     labels = example_labels(weights, SHOWN)
     batches = sample(weights, indices=range(SHOWN), seed=task["seed"], batch=8, device="cpu", threads=snakemake.threads, labels=labels)
     images = np.concatenate(list(batches))
+    if images.ndim == 4:  # breast MR
+        images, note = images[:, 1], " | ".join(filter(None, [note, "channel shown: T1 before contrast"]))
     samples.draw_grid(images, Path(snakemake.output.grid).with_suffix(""), label=note)

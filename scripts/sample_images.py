@@ -18,7 +18,7 @@ with job(snakemake) as task:
     about = read_weights(weights)[1]
     if tables := snakemake.input.get("labels"):
         real = image_table(tables)
-        table = synthetic_table(real, name=name, images=task["images"], seed=task["seed"])
+        table = synthetic_table(real, name=name, images=task["images"], balanced=task["balanced"], seed=task["seed"])
         names, labels = label_matrix(table)
         if names != about["labels"]:
             raise LookalikeError(
@@ -52,6 +52,7 @@ with job(snakemake) as task:
         base=tuple(about["base"]),
         levels=about["level"] + 1,
         bits=task["bits"],
+        channels=about.get("image_channels", 1),
     )
     height, width = level_shape(tuple(about["base"]), about["level"])
     table = table[first:last].assign(rows=height, columns=width, part=part, row=range(last - first))

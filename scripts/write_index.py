@@ -51,6 +51,16 @@ def study_items(files: list[str], runs: pd.DataFrame) -> list[Item]:
     return items
 
 
+def patch_items(files: list[str]) -> list[Item]:
+    """H19's tables and figures."""
+    items: list[Item] = []
+    for path in map(Path, files):
+        item: Item = {"id": f"haarburger2019_{path.stem}", "section": "haarburger2019", "files": [str(path)]}
+        item["table" if path.suffix == ".html" else "picture"] = path
+        items.append(item)
+    return items
+
+
 def cohort_item(cohort: str) -> Item:
     folder = Path("results/cohorts") / cohort
     files = [str(folder / name) for name in ("exclusions.csv", "flow.csv")]
@@ -110,7 +120,7 @@ def training_facts(statistics: list[str]) -> dict[str, str]:
 with job(snakemake) as task:
     files = dict(snakemake.input.items())
     published = {printed.section: printed for printed in map(load, map(Path, files["published"]))}
-    simulated = {"korkinof2021": task["simulated"], "dumont2021": task["simulated_dumont2021"]}
+    simulated = task["phantoms"]
     synthetic = task["korkinof2021"]["synthetic"] if task["korkinof2021"] else ""
     subjects, items, gaps, remark = {}, [], [], ""
     if task["korkinof2021"]:
@@ -124,6 +134,10 @@ with job(snakemake) as task:
         study = study_measures(settings, runs, draws=task["bootstrap"], seed=task["seed"])
         study = study[study["measure"] == "mean_gap"]
         gaps.append(study.assign(name=study["first"] + ", " + study["second"]))
+    if task["haarburger2019"]:
+        generators = pd.read_csv(files["classes"])["generator"].unique()
+        subjects["haarburger2019"] = f"Patches of breast MR from {' and '.join(generators)}"
+        items += patch_items(files["haarburger2019"])
     for name, real in task["synthetic"].items():
         items += audit_items(files[f"audit_{name}"], name, paper=name == synthetic)
         if f"gap_{name}" in files:

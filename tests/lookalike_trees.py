@@ -330,3 +330,128 @@ def head_ct_tags() -> dict[str, Any]:
         "WindowCenter": ["00040", "00040"],
         "WindowWidth": ["00080", "00080"],
     }
+
+
+def mr_series(
+    folder: Path,
+    *,
+    patient: str,
+    description: str,
+    time: int,
+    slices: int = 6,
+    study: str = "1",
+    downwards: bool = False,
+    plane: tuple[float, ...] = (1, 0, 0, 0, 1, 0),
+    origin: tuple[float, float, float] = (-24, -30, 0),
+    first: int = 1,
+    **tags: Any,
+) -> Path:
+    """Axial slices of 48 x 36 pixels of 1 mm, 2 mm apart, as 1-001.dcm, 1-002.dcm, ...: upwards or downwards in that order; `time`: seconds after 10 o'clock."""
+    for number in range(slices):
+        place = (slices - 1 - number if downwards else number) * 2
+        uid = f"{folder} {number + first}"
+        values = {
+            **dict.fromkeys(("PresentationIntentType", "ViewPosition", "ImageLaterality", "ImagerPixelSpacing")),
+            "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4",
+            "Modality": "MR",
+            "PatientID": patient,
+            "StudyInstanceUID": generate_uid(entropy_srcs=[patient, study]),
+            "SeriesInstanceUID": generate_uid(entropy_srcs=[str(folder)]),
+            "SeriesDescription": description,
+            "SeriesNumber": time,
+            "InstanceNumber": number + first,
+            "PixelSpacing": [1.0, 1.0],
+            "ImageOrientationPatient": list(plane),
+            "ImagePositionPatient": [origin[0], origin[1], origin[2] + place],
+            "AcquisitionTime": f"10{time // 60:02d}{time % 60:02d}.5",
+            **tags,
+        }
+        write(folder / f"1-{number + first:03d}.dcm", mammogram(uid, **values))
+    return folder
+
+
+def duke_breast_mri(root: Path, *, mapping: str = "") -> None:
+    """Breast_MRI_001 as usual; 002 from head to feet, with its rows and columns turned; 003 with three phases after contrast; 004 with the other names of
+    phases; 005 without a box; a segmentation in each. With a `mapping` (csv or xlsx) the T1 series of 001 are called anything, and its names are spelled in the
+    ways of that file."""
+    names = {phase: f"ax dyn {word} pass" for phase, word in zip(("post_1", "post_2", "post_3", "post_4"), ("1st", "2nd", "3rd", "4th"), strict=True)}
+    other = {f"post_{number}": f"Ph{number}/ax dyn" for number in range(1, 5)}
+    lines = ["original_path_and_filename,classic_path,descriptive_path"]
+    for number in range(1, 6):
+        patient = f"Breast_MRI_{number:03d}"
+        turned = {"downwards": True, "plane": (-1, 0, 0, 0, -1, 0), "origin": (24, 17, 0)} if number == 2 else {}
+        study = root / "Duke-Breast-Cancer-MRI" / patient / "01-01-1990-NA-MRI BREAST BILATERAL W WO-97538"
+        series = {"pre": "ax dyn pre", **(other if number == 4 else names), "T1": "ax t1", "t2": "ax t2 fs"}
+        if number == 3:
+            del series["post_4"]
+        for place, (phase, description) in enumerate(series.items(), start=20):
+            if mapping and number == 1 and phase != "t2":
+                description = f"series {place}"
+            folder = mr_series(
+                study / f"{place}.000000-{description.replace('/', '')}-4150{place}",
+                patient=patient,
+                description=description,
+                time=60 * place,
+                **turned,
+            )
+            for slice_ in range(1, 7) if phase != "t2" else ():
+                spelled = f"{folder.name}/1-{slice_:03d}.dcm"
+                lines.append(
+                    f"DICOM_Images/{patient}/{phase}/{patient}_{phase}_{slice_:03d}.dcm,Duke-Breast-Cancer-MRI/{patient}/1.2.{number}/1.3.{place}/1-{slice_:02d}.dcm,"
+                    f"Duke-Breast-Cancer-MRI/BreastMRI{number:03d}/01-01-1990-NA-MRI BREAST BILATERAL W & W/O-97538//{spelled}"
+                )
+        mr_series(
+            study / "300.000000-Segmentation-1",
+            patient=patient,
+            description="Segmentation",
+            time=0,
+            slices=1,
+            Modality="SEG",
+            SOPClassUID=SEGMENTATION,
+        )
+    boxes = [[f"Breast_MRI_{number:03d}", 11, 20, 5, 30, 2, 3, 2, None] for number in range(1, 5)]
+    columns = ["Patient ID", "Start Row", "End Row", "Start Column", "End Column", "Start Slice", "End Slice", "Num_Slice", "Shaper"]
+    pd.DataFrame(boxes, columns=columns).to_excel(root / "Annotation_Boxes.xlsx", index=False)
+    if mapping:
+        table = root / f"Breast-Cancer-MRI-filepath_filename-mapping.{mapping}"
+        if mapping == "csv":
+            table.write_text("\n".join(lines) + "\n")
+        else:
+            pd.DataFrame([line.split(",") for line in lines[1:]], columns=lines[0].split(",")).to_excel(table, index=False)
+
+
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+T1_NAMES = ("t1 dyn pre", "t1 dyn post 1", "t1 dyn post 2", "t1 dyn post 3", "t1 dyn post 4")
+
+
+def breast_mr(root: Path) -> None:
+    """a: a series a phase, and a box; b: all T1 phases in one series, told by TemporalPositionIdentifier, and a DICOM Segmentation beside one that no lesion
+    names; c: one series told by time, and a NIfTI mask; d: no lesion, and series that no patch is made of."""
+    for patient, clock in (("a", ""), ("b", "TemporalPositionIdentifier"), ("c", "time"), ("d", "")):
+        mr_series(root / patient / "t2", patient=patient, description="T2 TSE tra", time=5, slices=4, origin=(-30, -30, -1), Rows=64)
+        for phase, description in enumerate(T1_NAMES):
+            if clock:
+                tags = {clock: phase + 1} if clock != "time" else {}
+                mr_series(
+                    root / patient / f"dyn{phase}",
+                    patient=patient,
+                    description="t1_fl3d_dyn 1+4",
+                    time=100 if tags else 100 + 70 * phase,
+                    first=1 + 6 * phase,
+                    SeriesInstanceUID=generate_uid(entropy_srcs=[patient, "dyn"]),
+                    **tags,
+                )
+            else:
+                mr_series(root / patient / f"dyn{phase}", patient=patient, description=description, time=100 + 70 * phase)
+    for name in ("seg", "other"):
+        # a study of its own, as what is drawn later often is
+        mr_series(root / "b" / name, patient="b", study="2", description="lesions", time=900, slices=1, Modality="SEG", SOPClassUID=SEGMENTATION)
+    mr_series(root / "d" / "sub", patient="d", description="t1 dyn post 1 SUB", time=171)
+    mr_series(root / "d" / "loc", patient="d", description="3 plane loc", time=1, slices=3)
+    mr_series(root / "d" / "ct", patient="d", description="t2", time=1, slices=1, Modality="CT", SOPClassUID="1.2.840.10008.5.1.4.1.1.2")
+    (root / "c.nii.gz").write_bytes(b"")
+    (root / "lesions.csv").write_text(
+        "patient,study,lesion,label,mask,mask_value,start_row,end_row,start_column,end_column,start_slice,end_slice\n"
+        "a,,L1,benign,,,1,10,2,20,3,3\nb,,L1,malignant,b/seg/1-001.dcm,1,,,,,,\nb,,L2,Benign,b/seg/1-001.dcm,2,,,,,,\n"
+        "c,,x,M,c.nii.gz,,,,,,,\nd,,,,,,,,,,,\n"
+    )

@@ -96,6 +96,16 @@ def test_preparing() -> None:
     torch.testing.assert_close(classifier.prepare(deep.astype(np.uint8)), classifier.prepare((257 * deep).astype(np.uint16)), atol=1e-6, rtol=0)
 
 
+def test_of_several_channels_the_first_three_are_red_green_and_blue() -> None:
+    classifier = Classifier(1, seed=1, **{**TINY, "size": 4})
+    grey = np.random.default_rng(1).integers(0, 65536, (7, 2, 4, 4)).astype(np.uint16)
+    shown = classifier.prepare(grey.transpose(1, 0, 2, 3))
+    for colour in range(3):
+        torch.testing.assert_close(shown[:, colour], classifier.prepare(grey[colour])[:, colour])
+    with pytest.raises(LookalikeError, match="Images of 2 channels are neither"):
+        classifier.prepare(np.zeros((1, 2, 4, 4), dtype=np.uint8))
+
+
 def test_the_seed_makes_the_weights_and_nothing_else_does() -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)

@@ -28,7 +28,7 @@ from lookalike.cohort.labels import label_matrix, synthetic_table
 from lookalike.errors import LookalikeError
 from lookalike.generators.families import build_generator, describe
 from lookalike.launch import Job, train
-from lookalike.pixels.store import ImageStore, write_part
+from lookalike.pixels.store import ImageStore, Stored, write_part
 from lookalike.sampling import example_labels, sample
 from lookalike.training.data import Labels, Purpose, evaluated_images, multi_hot, random_numbers
 from lookalike.training.loop import train_stage
@@ -40,11 +40,18 @@ from lookalike.training.stopping import Judge, Search
 from lookalike.utility.classifier import Classifier, save_classifier
 
 NAMES = ["left", "right"]
+SECOND = 5.5
 FAMILIES: dict[str, dict[str, Any]] = {
     "progan": {},
     "cpdgan": {},
     "biggan": {"loss": {"kind": "hinge", "orthogonal": 1e-4}, "critic_steps": 2, "adam_beta2": 0.999},
 }
+# H19's two, of patches of three channels and 16 bits
+PATCHES: dict[str, dict[str, Any]] = {
+    "dcgan": {"family": "dcgan", "loss": {"kind": "gan"}, "adam_beta1": 0.5, "adam_beta2": 0.999, "sampler": "balanced", "ema_kimg": 0},
+    "wgan": {"family": "dcgan", "loss": {"kind": "wgan"}, "optimiser": "rmsprop", "critic_steps": 5, "sampler": "balanced", "ema_kimg": 0},
+}
+ALL = {**FAMILIES, **PATCHES}
 
 
 def toy(n: int = 500) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -58,17 +65,25 @@ def toy(n: int = 500) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     return (images * 255).astype(np.uint8), np.eye(2, dtype=np.float32)[right]
 
 
+def patches(n: int = 500) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    """`toy` images [n, 3, 8, 8]: as they are, inverted, and without what the label says."""
+    images, vectors = toy(n)
+    return np.stack([images, 255 - images, np.broadcast_to(images.mean((1, 2), keepdims=True), images.shape)], axis=1).astype(
+        np.uint16
+    ) * 257, vectors
+
+
 def settings(family: str, **changes: Any) -> config.Generator:
     """One stage from 4x4 straight to 8x8, for a second or so; judged after 0.32 kimg and every 0.16 kimg from then on."""
     values: dict[str, Any] = {"cohort": "c", "family": family, "labels": True, "latent": 8, "device": "cpu", "seed": 3, "ema_kimg": 0.1}
     stage = {"channels": [8, 8], "stable_kimg": 0.32, "batch": 8, "learning_rate": 0.01}
     stopping = {"every_kimg": 0.16, "maximum_kimg": 1.6, "images": 50}
-    return config.Generator(**{**values, "stages": [stage], "stopping": stopping, **FAMILIES[family], **changes})
+    return config.Generator(**{**values, "stages": [stage], "stopping": stopping, **ALL[family], **changes})
 
 
 def run(folder: Path, generator: config.Generator, *, judge: Judge | None = None, **changes: Any) -> Path:
     """Train the (first) stage into a folder."""
-    images, vectors = toy()
+    images, vectors = patches() if generator.family == "dcgan" else toy()
     values: dict[str, Any] = {"stage": 0, "base": (4, 4), "images": images, "labels": Labels(NAMES, vectors), "previous": None, "digest": "d" * 16}
     where = {"output": folder / "w.safetensors", "state_folder": folder / "state", "statistics": folder / "s.jsonl"}
     train_stage(**{**values, **where, "generator": generator, "judge": judge, "threads": 1, **changes})
@@ -80,12 +95,12 @@ def about(weights: Path) -> dict[str, Any]:
 
 
 def scripted(distances: Sequence[float]) -> Judge:
-    """A judge who says these, whatever the images."""
+    """A judge who says these, whatever the images, and, of the second draw, SECOND."""
     said = iter(distances)
-    return lambda images: next(said)
+    return lambda images, reals: next(said, SECOND)
 
 
-def brightness(images: NDArray[np.uint8]) -> float:
+def brightness(images: Stored, reals: NDArray[np.int64]) -> float:
     """A judge who remembers nothing: it can be asked again by another process."""
     return float(abs(images.astype(float).mean() - 90))
 
@@ -103,7 +118,7 @@ test.run(Path(sys.argv[2]), test.settings(sys.argv[3], save_minutes=0.0005), jud
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, family: str) -> None:
     (tmp_path / "undisturbed").mkdir()
     undisturbed = run(tmp_path / "undisturbed", settings(family), judge=brightness)
@@ -135,14 +150,15 @@ def shown(statistics: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_a_generator_obeys_its_label(tmp_path: Path, family: str) -> None:
-    images, vectors = toy()
-    pixels = np.c_[images.reshape(500, -1) / 255, np.ones(500)]
+    images, vectors = patches() if family in PATCHES else toy()
+    pixels = np.c_[images.reshape(500, -1) / np.iinfo(images.dtype).max, np.ones(500)]
     boundary = np.linalg.lstsq(pixels[:250], vectors[:250, 1] * 2 - 1, rcond=None)[0]
     assert (((pixels[250:] @ boundary) > 0) == vectors[250:, 1]).mean() > 0.99
-    stages = [{"channels": [16, 16], "stable_kimg": 5, "batch": 16, "learning_rate": 0.01}]
-    weights = run(tmp_path, settings(family, stages=stages, stopping=None, ema_kimg=0.3))
+    kimg, rate = {"dcgan": (10, 0.002), "wgan": (40, 0.002)}.get(family, (5, 0.01))
+    stages = [{"channels": [16, 16], "stable_kimg": kimg, "batch": 16, "learning_rate": rate}]
+    weights = run(tmp_path, settings(family, stages=stages, stopping=None, **({} if family in PATCHES else {"ema_kimg": 0.3})))
     asked = np.eye(2, dtype=np.int8)[np.arange(400) % 2]
     batches = sample(weights, indices=range(400), seed=1, batch=100, device="cpu", threads=1, labels=asked)
     made = np.concatenate(list(batches)).reshape(400, -1)
@@ -255,11 +271,11 @@ def test_training_stops_by_the_rule_and_the_best_networks_are_kept(
         best = run(tmp_path, settings("cpdgan"), judge=scripted(distances))
     found = about(best)
     assert found["evaluations"] == [{"nimg": 320 + 160 * number, "distance": distance} for number, distance in enumerate(distances)]
-    assert (found["nimg"], found["stopped"]) == (kept, stopped)
+    assert (found["nimg"], found["stopped"], found["second_draw"]) == (kept, stopped, SECOND)
     assert f"({stopped}); kept: the networks at {kept / 1000:.1f} kimg" in caplog.text
     followed = run(tmp_path / "followed", settings("cpdgan", stopping=None), follow=kept)
     assert followed.read_bytes() == best.read_bytes()
-    assert (about(followed)["nimg"], about(followed)["stopped"]) == (kept, "followed")
+    assert (about(followed)["nimg"], about(followed)["stopped"], about(followed)["second_draw"]) == (kept, "followed", None)
 
 
 def test_a_distance_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
@@ -268,22 +284,48 @@ def test_a_distance_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
     assert not Search(2).over
 
 
-def test_the_judge_sees_images_of_the_labels_of_reals(tmp_path: Path) -> None:
+def test_the_judge_sees_images_of_the_labels_of_reals_and_in_the_end_others(tmp_path: Path) -> None:
     seen = []
 
-    def judge(images: NDArray[np.uint8]) -> float:
-        seen.append(images)
+    def judge(images: Stored, reals: NDArray[np.int64]) -> float:
+        seen.append((images, reals))
         return 1.0
 
     weights = run(tmp_path, settings("biggan", stopping={"every_kimg": 0.16, "patience": 1, "maximum_kimg": 9, "images": 700}), judge=judge)
     chosen = evaluated_images(500, 700, seed=3, stage=0)
     assert sorted(chosen[:500]) == list(range(500))
     np.testing.assert_array_equal(chosen[500:], chosen[:200])
-    network, latents = load_networks(weights), random_numbers(3, 0, Purpose.EVALUATION, 1).standard_normal((700, 8), dtype=np.float32)
+    assert len(seen) == 3
+    network = load_networks(weights)
+    for draw, (images, reals) in enumerate((seen[0], seen[-1])):  # the first of equals is kept
+        np.testing.assert_array_equal(reals, evaluated_images(500, 700, seed=3, stage=0, draw=draw))
+        latents = random_numbers(3, 0, Purpose.EVALUATION, 2 * draw + 1).standard_normal((700, 8), dtype=np.float32)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(latents), torch.from_numpy(toy()[1][reals]))[:, 0].numpy()
+        assert images.dtype == np.uint8
+        assert np.abs(images - (expected + 1) * 127.5).max() <= 0.51
+    np.testing.assert_array_equal(seen[0][1], chosen)
+    assert not np.array_equal(seen[0][1], seen[-1][1])
+
+
+def test_patches_are_judged_with_the_bits_of_their_store_and_as_many_of_each_class(tmp_path: Path) -> None:
+    seen = []
+
+    def judge(images: Stored, reals: NDArray[np.int64]) -> float:
+        seen.append((images, reals))
+        return float(len(seen))
+
+    weights = run(tmp_path, settings("dcgan", stopping={"every_kimg": 0.16, "patience": 1, "maximum_kimg": 9, "images": 100}), judge=judge)
+    labels = patches()[1]
+    network, (images, reals) = load_networks(weights), seen[-1]
+    assert labels[reals].sum(0).tolist() == [50, 50]
+    latents = random_numbers(3, 0, Purpose.EVALUATION, 3).standard_normal((100, 8), dtype=np.float32)
     with torch.no_grad():
-        expected = network(torch.from_numpy(latents), torch.from_numpy(toy()[1][chosen]))[:, 0].numpy()
-    assert seen[0].dtype == np.uint8
-    assert np.abs(seen[0] - (expected + 1) * 127.5).max() <= 0.51  # the first of equals is kept
+        expected = network(torch.from_numpy(latents), torch.from_numpy(labels[reals])).numpy()
+    assert images.dtype == np.uint16
+    assert images.shape == (100, 3, 8, 8)
+    assert np.abs(images - (expected + 1) * 32767.5).max() <= 0.52
+    assert about(weights)["second_draw"] == 3
 
 
 # From files, as the workflow does it
@@ -342,23 +384,28 @@ class Files(list):
         self.get = files.get
 
 
-def test_parts_of_a_sampled_set_have_the_labels_of_the_real_images(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = [{"channels": [8, 8], "stable_kimg": 0.032, "batch": 8}]
-    train(job(labelled, tmp_path / "trained", settings("progan", stages=stages, stopping=None)), 1)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(REPOSITORY / "scripts"), *sys.path])
-    task = {"images": None, "parts": 2, "network": "averaged", "batch": 16, "device": "cpu", "seed": 1, "bits": 8, "simulated": True}
+def sample_parts(labels: Path, **changes: Any) -> None:
+    """Run sample_images.py for both parts of a set, with the weights in `trained`."""
+    task = {"images": None, "parts": 2, "network": "averaged", "batch": 16, "device": "cpu", "seed": 1, "simulated": True, **changes}
     for part in (0, 1):
         given = SimpleNamespace(
             rule="sample_images",
             wildcards=SimpleNamespace(part=f"{part:03d}", synthetic="dumont2021/chest/classes_2/progan/seed_1"),
-            input=Files(weights="trained/w.safetensors", labels=[str(labelled / "images.parquet")]),
+            input=Files(weights="trained/w.safetensors", labels=[str(labels)]),
             output=Files(store=f"part-{part:03d}.zarr", table=f"part-{part:03d}.parquet"),
             log=Files(log="log"),
             params=SimpleNamespace(task=task),
             threads=1,
         )
         runpy.run_path(str(REPOSITORY / "scripts/sample_images.py"), {"snakemake": given})
+
+
+def test_parts_of_a_sampled_set_have_the_labels_of_the_real_images(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = [{"channels": [8, 8], "stable_kimg": 0.032, "batch": 8}]
+    train(job(labelled, tmp_path / "trained", settings("progan", stages=stages, stopping=None)), 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(REPOSITORY / "scripts"), *sys.path])
+    sample_parts(labelled / "images.parquet", bits=8, balanced=False)
     table = pd.concat([pd.read_parquet(f"part-{part:03d}.parquet") for part in (0, 1)], ignore_index=True)
     real = pd.read_parquet(labelled / "images.parquet")
     wanted = synthetic_table(real, name="dumont2021-chest-classes_2-progan-seed_1", images=None, seed=1)
@@ -372,6 +419,29 @@ def test_parts_of_a_sampled_set_have_the_labels_of_the_real_images(labelled: Pat
     weights = tmp_path / "trained/w.safetensors"
     images = np.concatenate(list(sample(weights, indices=range(60), seed=1, batch=60, device="cpu", threads=1, labels=labels)))
     assert np.abs(stored - images * 255).max() < 0.51
+
+
+def test_patches_from_a_store_to_a_store(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, _ = patches(60)
+    write_part(tmp_path / "part-000.zarr", images.astype(np.float32) / 65535, n=60, base=(4, 4), levels=2, bits=16, channels=3)
+    stages = [{"channels": [8, 8], "stable_kimg": 0.032, "batch": 8}]
+    generator = settings("dcgan", stages=stages, stopping={"every_kimg": 0.016, "maximum_kimg": 0.048, "images": 40}, discriminator_norm="all")
+    train(job(labelled, tmp_path / "trained", generator, parts=[tmp_path / "part-000.zarr"]), 1)
+    found = about(tmp_path / "trained/w.safetensors")
+    assert (found["image_channels"], found["condition"], found["discriminator_norm"]) == (3, "maps", "all")
+    assert found["second_draw"] > 0
+    load_networks(tmp_path / "trained/w.safetensors", "discriminator")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(REPOSITORY / "scripts"), *sys.path])
+    sample_parts(labelled / "images.parquet", bits=16, balanced=True, images=30)
+    table = pd.concat([pd.read_parquet(f"part-{part:03d}.parquet") for part in (0, 1)], ignore_index=True)
+    assert list(table["class"]) == NAMES * 15
+    store = ImageStore(table, [tmp_path / "part-000.zarr", tmp_path / "part-001.zarr"])
+    assert (store.channels, store.bits) == (3, 16)
+    weights = tmp_path / "trained/w.safetensors"
+    made = np.concatenate(list(sample(weights, indices=range(30), seed=1, batch=30, device="cpu", threads=1, labels=label_matrix(table)[1])))
+    assert made.shape == (30, 3, 8, 8)
+    assert np.abs(store.level(1).load() - made * 65535).max() < 0.6
 
 
 def test_a_batch_that_ranks_cannot_share_is_told_in_a_sentence(tmp_path: Path) -> None:

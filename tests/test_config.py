@@ -51,6 +51,13 @@ def test_every_key_is_described() -> None:
         ),
         ("dumont2021.benchmarks.chest.settings.classes_2.resolution", 8, "settings.classes_2: no generator has a recipe for the resolution 8"),
         ("dumont2021.benchmarks.chest.pictured", "classes_9", "chest.pictured names `classes_9`, which is not defined"),
+        ("haarburger2019.cohort", "chest", "haarburger2019.cohort: `chest` must be of the kind breast_mr, with the label malignant and"),
+        ("cohorts.breast.labels.names", ["benign", "normal"], "with the label malignant and benign, normal or both"),
+        ("cohorts.breast.pixels.levels", 3, "haarburger2019.generators.dcgan must be of the family dcgan, with `labels: true` and 3 channels"),
+        ("haarburger2019.generators.dcgan.labels", False, "dcgan needs labels: set `labels: true`"),
+        ("generators.progan.loss", {"kind": "wgan"}, "loss.kind `wgan` goes with dcgan only"),
+        ("generators.progan", {"cohort": "breast", "stages": [{"channels": 8, "batch": 8}]}, "those of breast MR patches belong to haarburger2019"),
+        ("synthetic.progan", {"cohort": "breast", "real": "mammography"}, "differ in pixels.base"),
         ("cohorts.chest.labels.names", ["edema", "edema"], "a name stands twice in `names`"),
         ("utility.classifier.size", 33, "a picture of 33 does not divide into patches of 2"),
     ],
@@ -123,4 +130,4 @@ def test_the_word_null_takes_away_what_null_does(demo: dict) -> None:
     """`--config 'dumont2021=null'` reaches us as a word."""
     demo |= {"dumont2021": "null", "cohorts": {**demo["cohorts"], "chest": "null", "brain": None}}
     loaded = config.load(demo)
-    assert loaded.dumont2021 is None and set(loaded.cohorts) == {"mammography"}
+    assert loaded.dumont2021 is None and set(loaded.cohorts) == {"mammography", "breast"}

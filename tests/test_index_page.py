@@ -36,7 +36,7 @@ def measures() -> pd.DataFrame:
 
 
 FOLDER = Path(__file__).parents[1] / "config" / "published"
-KORKINOF, DUMONT = (published.load(FOLDER / f"{name}.yaml") for name in ("korkinof2021", "dumont2021"))
+KORKINOF, DUMONT, HAARBURGER = (published.load(FOLDER / f"{name}.yaml") for name in ("korkinof2021", "dumont2021", "haarburger2019"))
 NO_GAPS = pd.DataFrame(columns=["name", "value", "low", "high", "ceiling", "ceiling_low", "ceiling_high"])
 
 
@@ -300,3 +300,19 @@ def test_a_page_of_either_paper_or_both(papers: tuple[published.Published, ...],
     assert ("Copying: none" in words) == (DUMONT in papers)
     # a label that both papers share is said once above, and once at the foot
     assert text.count('class="banner"') == 1
+
+
+def test_a_page_of_h19_shows_its_readers_as_its_own_and_its_claims_without_numbers(tmp_path: Path) -> None:
+    comparison = published.compare(HAARBURGER, measures().iloc[:0], status="study", tolerance=0.05, synthetic="", definitions={})
+    comparison.to_csv(tmp_path / "comparison.csv", index=False)
+    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(tmp_path / "enhancement.png")
+    items: list[index_page.Item] = [
+        {"id": "haarburger2019_table3", "section": "haarburger2019", "table": tables.haarburger2019_table3(HAARBURGER)},
+        {"id": "haarburger2019_enhancement", "section": "haarburger2019", "picture": tmp_path / "enhancement.png"},
+    ]
+    facts = overview("study", measures().iloc[:0], HAARBURGER)
+    index_page.write_index(items, pd.read_csv(tmp_path / "comparison.csv", keep_default_na=False), facts, tmp_path / "index.html")
+    words = " ".join(Page((tmp_path / "index.html").read_text(encoding="utf-8")).words)
+    assert all(item.title in words for item in HAARBURGER.items.values())
+    assert index_page.TITLES["haarburger2019_enhancement"] in words and index_page.CAPTIONS["haarburger2019_enhancement"] in words
+    assert "No measurement of this run" in words and "Called strong, without a number." in words and "nan" not in words.lower().split()

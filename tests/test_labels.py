@@ -175,3 +175,15 @@ def test_synthetic_images_have_the_labels_of_real_ones(images: int | None) -> No
     pd.testing.assert_frame_equal(table, synthetic_table(real, name="set", images=images, seed=1))
     # Fewer images are the first of more, so that a set can be sampled in parts or enlarged.
     pd.testing.assert_frame_equal(table.head(5), synthetic_table(real, name="set", images=5, seed=1))
+
+
+def test_a_balanced_set_has_as_many_images_of_each_class_in_turn() -> None:
+    real = labelled(cohort(0))
+    classes = sorted(set(real["class"]))
+    table = synthetic_table(real, name="set", images=4 * len(real), seed=1, balanced=True)
+    assert list(table["class"]) == [classes[index % len(classes)] for index in range(4 * len(real))]
+    for label, group in table.groupby("class"):
+        own = set(real["row"][real["class"] == label])
+        made = list(group["row"].head(len(own)))
+        assert len(set(made)) == len(made) and set(made) <= own  # no real image's again before all others'
+    pd.testing.assert_frame_equal(table.head(5), synthetic_table(real, name="set", images=5, seed=1, balanced=True))

@@ -14,7 +14,10 @@ from test_benchmark import study
 
 from lookalike import published
 from lookalike.errors import LookalikeError
+from lookalike.measures.frechet import frechet_name
+from lookalike.measures.one_nn import NAMES
 from lookalike.utility.benchmark import COLUMNS, pool_measures, study_measures
+from lookalike.utility.patches import encoder_of, patch_counts, patch_measures
 
 FILE = Path(__file__).parents[1] / "config" / "published" / "korkinof2021.yaml"
 MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
@@ -343,3 +346,92 @@ def test_a_printed_upper_bound_is_reproduced_by_any_smaller_value() -> None:
         table.loc[1, "value"] = value
         frame = published.compare(DUMONT, table, status="study", tolerance=0.05, synthetic="", definitions={}).set_index("id")
         assert frame.loc["p_chest_classes", ["ours", "status"]].tolist() == [value, status]
+
+
+HAARBURGER = published.load(FILE.with_name("haarburger2019.yaml"))
+
+
+def patch_classes(features: str = "Inception", n: int = 1000) -> pd.DataFrame:
+    """H19's own values as if measured, and other ones in pixels."""
+    rows = []
+    for value in HAARBURGER.items["haarburger2019_table2"].values:
+        row = {"generator": value.second, "class": value.first, "measure": value.measure, "features": features, "value": value.value}
+        row |= {"name": frechet_name(features) if value.measure == "frechet" else NAMES[value.measure or ""]}
+        rows += [row, *([{**row, "features": "pixels", "value": 0.9}] if value.measure != "frechet" else [])]
+    frame = pd.DataFrame(rows).assign(sd=0.5, low=lambda table: 0.99 * table["value"], high=lambda table: 1.01 * table["value"], matched=8.0)
+    return frame.assign(control=4.0, control_low=3.0, control_high=5.0, n_real=n, n_synthetic=n, n_control=n, draws=10)
+
+
+def patch_cohort() -> pd.DataFrame:
+    """Two patients with one lesion each, of three slices and of one; the first has patches without findings too."""
+    rows = [("p", "s", lesion, label, "train") for lesion, label in [(0, "malignant")] * 3 + [(-1, "normal")] * 4]
+    return pd.DataFrame([*rows, ("q", "t", 0, "benign", "test")], columns=["patient", "study", "lesion", "label", "split"])
+
+
+def test_h19_answers_follow_from_its_shares() -> None:
+    answers = published.reader_answers(HAARBURGER)
+    assert list(zip(answers["right"], answers["n"], strict=True)) == [(155, 240), (75, 120), (84, 120), (176, 240), (90, 120), (92, 120)]
+    assert answers.groupby("reader")["right"].sum().to_dict() == {"layperson": 314, "radiologist": 358}
+    # a share that no count gives is refused
+    table3 = HAARBURGER.items["haarburger2019_table3"]
+    wrong = table3.model_copy(update={"values": (table3.values[0].model_copy(update={"value": 64.8}), *table3.values[1:])})
+    with pytest.raises(LookalikeError, match="0 counts round"):
+        published.reader_answers(HAARBURGER.model_copy(update={"items": {**HAARBURGER.items, "haarburger2019_table3": wrong}}))
+
+
+def test_h19_checks_name_the_contradictions() -> None:
+    rows = {row["id"]: row for row in published.checks(HAARBURGER)}
+    assert {name for name, row in rows.items() if row["status"] == published.INCONSISTENT} == {
+        "check_patches_benign",
+        "check_patches_malignant",
+        "check_best_fid",
+        "check_channels",
+        "check_correlation_real",
+    }
+    assert (rows["check_best_fid"]["ours"], rows["check_channels"]["ours"]) == (20.23, 6)
+    # by hand, from the definition
+    fids, sides = (
+        np.array([27.14, 33.9, 20.23, 24.51, 21.03, 29.48]),
+        {"real": [272, 229, 306, 264, 428, 337], "fake": [221, 166, 268, 210, 223, 151]},
+    )
+    for side, accuracies in sides.items():
+        a, b = fids - fids.mean(), np.array(accuracies) - np.mean(accuracies)
+        assert rows[f"check_correlation_{side}"]["ours"] == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)))
+    assert "Pearson -0.85 (P = 0.03), Spearman -0.89 (P = 0.02)" in str(rows["check_correlation_fake"]["reason"])
+    # figures in the notes
+    value = HAARBURGER.value
+    for number in (value("patches_benign").value / 478, value("patches_malignant").value / 664, 401525 / 408, 401525 / 408 / 64):
+        assert f"{number:.1f}" in HAARBURGER.items["haarburger2019_table1"].note
+
+
+def test_h19_is_comparable_in_its_own_features_and_numbers_alone() -> None:
+    for classes, status, words in (
+        (patch_classes(), published.REPRODUCED, "inside our interval"),
+        (patch_classes("DenseNet"), published.NOT_COMPARABLE, r"Ours is the .*, in features of the DenseNet"),
+        (patch_classes(n=40), published.NOT_COMPARABLE, "40 real and 40 synthetic images instead of 1,000 of each"),
+    ):
+        features = encoder_of(classes)
+        ours = patch_measures(classes, patch_counts(patch_cohort()))
+        frame = published.compare(
+            HAARBURGER,
+            ours,
+            status="study",
+            tolerance=0.05,
+            synthetic="",
+            definitions=dict.fromkeys(("frechet", "nn_real", "nn_fake"), features),
+            unlike=published.unlike_patches(HAARBURGER, classes),
+        ).set_index("id")
+        own = frame[frame["item"] == "haarburger2019_table2"]
+        assert len(own) == 18 and set(own["status"]) == {status} and own["reason"].str.contains(words).all()
+        # ours is shown all the same, from features and not from pixels
+        assert (own["ours"] == own["published"]).all() and (own["ceiling"] == 4).all()
+        assert own["ratio"].notna().sum() == 6 and frame.loc["fid_benign_dcgan", "ratio"] == 2
+        counts = frame[frame["item"] == "haarburger2019_table1"]
+        assert counts["ours"].tolist() == [1, 1, 1, 3, 4, 2] and set(counts["status"]) == {published.NOT_COMPARABLE}
+        assert frame.loc["readers_layperson_real", "reason"].startswith("Answers of H19's own readers")
+
+
+def test_patches_are_counted_by_class() -> None:
+    counts = patch_counts(patch_cohort()).set_index("class")
+    assert counts["patches"].tolist() == [1, 3, 4, 8] and counts["patients"].tolist() == [1, 1, 1, 2]
+    assert counts.loc["all", ["lesions", "train", "test"]].tolist() == [2, 7, 1] and math.isnan(counts.loc["normal", "lesions"])

@@ -22,9 +22,10 @@ from lookalike.provenance import code_digest
 SCRIPTS = REPOSITORY / "scripts"
 ENVIRONMENTS = REPOSITORY / "envs"
 # Rules that run on a GPU, and rules that are too small to be sent to a scheduler.
-GPU = {"train_stage", "sample_images", "train_classifier", "measure_features", "measure_importance"}
+GPU = {"train_stage", "sample_images", "train_classifier", "measure_features", "measure_importance", "measure_classes"}
 LOCAL = {"tabulate_pair_mi", "tabulate_label_mi", "draw_contours", "draw_spectrum", "compare_published"}
 LOCAL |= {"tabulate_settings", "tabulate_gaps", "draw_gaps", "draw_gap_spread", "draw_importance"}
+LOCAL |= {"collect_patches", "tabulate_patches", "draw_enhancement"}
 # A training goes on where it stopped, so that its time limit need not grow.
 STEADY = {("train_stage", "runtime")}
 # One job of the demo for every rule.
@@ -44,7 +45,7 @@ JOB = Wildcards(
 )
 
 # Imports whose conda package has another name.
-PACKAGES = {"PIL": "pillow", "torch": "pytorch", "yaml": "pyyaml"}
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "torch": "pytorch", "yaml": "pyyaml"}
 # Packages that no line imports: pandas and pydicom load them behind these names. Of pydicom's codecs, those for what mammograms come in.
 CODECS = {"gdcm", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"}
 BEHIND = {"read_parquet": {"pyarrow"}, "to_parquet": {"pyarrow"}, "read_excel": {"openpyxl"}, "pixel_array": CODECS, "compress": CODECS}

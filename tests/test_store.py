@@ -90,6 +90,27 @@ def test_table_order_across_parts_with_every_kind_of_index(tmp_path: Path, small
         np.testing.assert_array_equal(level[chosen], expected[chosen])
 
 
+def test_images_of_several_channels(tmp_path: Path, small_shards: None) -> None:
+    images = np.random.default_rng(1).random((11, 3, *TOP), dtype=np.float32)
+    path = tmp_path / "part-000.zarr"
+    write_part(path, images, n=11, base=BASE, levels=LEVELS, bits=16, channels=3)
+    found = ImageStore(table(*[(0, row) for row in range(11)]), [path])
+    assert found.channels == 3
+    for number in range(LEVELS):
+        level = found.level(number)
+        assert level.shape == (11, 3, BASE[0] << number, BASE[1] << number)
+        expected = np.stack([[brute_force(channel, number, 16) for channel in image] for image in images])
+        assert np.abs(level.load().astype(int) - expected).max() <= 1
+        np.testing.assert_array_equal(level[[9, 2]], level.load()[[9, 2]])
+    with pytest.raises(LookalikeError, match="shape"):
+        write_part(path, images[:, 0], n=11, base=BASE, levels=LEVELS, bits=16, channels=3)
+    grey = part(tmp_path, 1, images[:, 0], bits=16)
+    with pytest.raises(LookalikeError, match=r"channels or bits differ.*part-001"):
+        ImageStore(table((0, 0), (1, 0)), [path, grey])
+    del zarr.open_group(grey, mode="a").attrs["channels"]  # as stores were before
+    assert ImageStore(table((1, 0)), [grey]).level(3).shape == (1, *TOP)
+
+
 def test_sparse_picks_from_large_shards(tmp_path: Path) -> None:
     images = pictures(300)
     level = ImageStore(table(*[(0, row) for row in range(300)]), [part(tmp_path, 0, images)]).level(3)

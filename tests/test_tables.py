@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from test_benchmark import study
+from test_published import HAARBURGER, patch_classes, patch_cohort
 
 from lookalike import tables
 from lookalike.errors import LookalikeError
 from lookalike.measures.compare import COLUMNS, LABEL_MI_DEFINITIONS
 from lookalike.utility.benchmark import study_measures
+from lookalike.utility.patches import patch_counts
 
 MOMENTS = ["M1", "M2", "M3", "M4", "M5"]
 LABEL = "Demo: simulated & <not> comparable_with 100 % of the paper"
@@ -230,3 +232,67 @@ def test_auc_gap_stands_label_by_label_with_its_ceiling() -> None:
     assert lines["pleural effusion (n = 31)", "value"] == ["0.900", "0.820", "0.080"]
     assert lines["mean", "interval"] == ["", "", "[0.010, 0.100]"] and lines["mean", "ceiling"] == ["", "", "0.002 [−0.010, 0.012]"]
     assert "120 real test images of 90 patients; backbone: random" in table.caption
+
+
+def test_a_bound_is_never_0() -> None:
+    assert tables.upper_bound(6e-28, 4) == "≤ 0.0001"
+
+
+def test_h19_table1_counts_and_leaves_lesions_of_none_empty(tmp_path: Path) -> None:
+    table = tables.haarburger2019_table1(patch_counts(patch_cohort()))
+    assert tables.display(table) == [
+        ("benign", "value", ["1", "1", "1", "0", "0", "1"]),
+        ("malignant", "value", ["1", "3", "1", "3", "0", "0"]),
+        ("normal", "value", ["", "4", "1", "4", "0", "0"]),
+        ("all", "value", ["2", "8", "2", "7", "0", "1"]),
+    ]
+    tables.write(table, tmp_path / "table1", label=LABEL)
+
+
+def test_h19_table2_prints_value_spread_control_and_the_printed_value() -> None:
+    selection = pd.DataFrame(
+        [
+            {"generator": "dcgan", "epochs": 20, "best_kimg": 12.8, "best": 3.0, "median_last": 4.25, "second_draw": 3.5, "name": "FID"},
+            {"generator": "wgan", "epochs": 0, "best_kimg": np.nan, "best": np.nan, "median_last": np.nan, "second_draw": np.nan, "name": "FID"},
+        ]
+    )
+    classes = patch_classes("DenseNet").assign(value=1.25)
+    table = tables.haarburger2019_table2(classes, selection, HAARBURGER)
+    assert list(table.frame.columns)[:3] == ["benign, dcgan", "benign, wgan", "malignant, dcgan"]
+    lines = {(row, what): cells for row, what, cells in tables.display(table)}
+    distance = "Frechet distance (DenseNet)"
+    assert (
+        lines[distance, "value"] == ["1.25"] * 6 and lines[distance, "ceiling"][0] == "4.00 [3.00, 5.00]" and lines[distance, "matched"][0] == "8.00"
+    )
+    assert lines[f"{distance}, standard deviation", "value"][0] == "0.50" and lines["FID, printed by H19", "value"][:2] == ["27.14", "33.90"]
+    # one space is printed, and stands below that of the features
+    rows = list(table.frame.index.get_level_values("row").unique())
+    assert rows[3:] == [
+        *(f"1-NN accuracy, real{end}" for end in (" (DenseNet)", " (DenseNet), standard deviation", ", printed by H19")),
+        *(f"1-NN accuracy, real{end}" for end in (" (pixels)", " (pixels), standard deviation")),
+        *(f"1-NN accuracy, fake{end}" for end in (" (DenseNet)", " (DenseNet), standard deviation", ", printed by H19")),
+        *(f"1-NN accuracy, fake{end}" for end in (" (pixels)", " (pixels), standard deviation")),
+    ]
+    # draws of the same images have no interval, rather than one without width
+    alike = tables.haarburger2019_table2(classes.assign(low=1.25, high=1.25), selection, HAARBURGER)
+    assert [what for row, what, _ in tables.display(alike) if row.startswith(distance)] == ["value", "matched", "ceiling"]
+    assert [note for note in table.notes if "latents" in note] == [
+        "dcgan: the epoch with the lowest FID of 20 is kept, 3.00 after 12.8 thousand images; other latents give it 3.50, and the median of the last quarter of the epochs is 4.25."
+    ]
+    assert "10 random sets of 1,000 images a side" in table.caption and any("memorised" in note for note in table.notes)
+
+
+def test_h19_table3_is_made_again_from_counts() -> None:
+    table = tables.haarburger2019_table3(HAARBURGER)
+    lines = {(row, what): dict(zip(table.frame.columns, cells, strict=True)) for row, what, cells in tables.display(table)}
+    assert [lines["Right answers", "value"][f"{reader}, all"] for reader in ("layperson", "radiologist")] == ["314", "358"]
+    assert [lines["d′", "value"][f"{reader}, all"] for reader in ("layperson", "radiologist")] == ["0.79", "1.32"]
+    for value in HAARBURGER.items["haarburger2019_table3"].values:
+        share = table.frame.loc[("Share right", "value"), f"{value.first}, {value.second}"]
+        assert round(100 * share, 1) == value.value
+    assert (
+        lines["Share right", "interval"]["layperson, dcgan"] == "[0.532, 0.712]" and lines["P against 0.5", "value"]["layperson, dcgan"] == "0.0078"
+    )
+    assert lines["P against 0.5", "value"]["radiologist, all"] == "≤ 0.0001" and lines["d′", "value"]["layperson, real"] == ""
+    assert "No measurement of this run" in table.caption
+    assert any("8 of 8 intervals" in note and "0.79 (layperson) and 1.32 (radiologist)" in note for note in table.notes)

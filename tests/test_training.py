@@ -23,7 +23,7 @@ from lookalike.errors import LookalikeError
 from lookalike.generators.layers import downsample, upsample
 from lookalike.generators.progan import Discriminator
 from lookalike.training import data
-from lookalike.training.data import fade_reals, image_order, real_batches, to_device
+from lookalike.training.data import Labels, balanced_order, evaluated_images, fade_reals, image_order, real_batches, to_device
 from lookalike.training.loop import train_stage
 from lookalike.training.losses import (
     auxiliary_discriminator_loss,
@@ -114,6 +114,7 @@ def test_stages_last_whole_steps_and_averages_have_half_lives() -> None:
     assert first.ema_decay ** (2000 / 7) == pytest.approx(0.5)
     assert second.ema_decay ** (2000 / 50) == pytest.approx(0.5)
     assert schedule_of(settings(), 0).ema_decay == 0.999
+    assert schedule_of(settings(ema_kimg=0), 0).ema_decay == 0
 
 
 # Losses
@@ -154,6 +155,22 @@ def test_the_hinge_loss_has_its_closed_form() -> None:
     assert (terms.penalty.item(), terms.real_score.item(), terms.fake_score.item()) == (0, 0, 0.25)
     pushes = torch.autograd.grad(terms.total, (real, fake))
     assert [push.tolist() for push in pushes] == [[-0.25, -0.25, -0.25, 0], [0.25, 0.25, 0, 0.25]]
+
+
+def test_the_losses_of_the_first_gans_have_their_closed_forms() -> None:
+    real, fake = torch.tensor([[-2.0, 0.0, 30.0], [3.0, -0.5, -1.5]], dtype=torch.float64).requires_grad_()
+    for kind in ("gan", "wgan"):
+        loss = config.Loss(kind=kind)
+        terms = discriminator_loss(lambda scores: scores, real, fake, torch.zeros(3), loss=loss)
+        made = generator_loss(lambda scores: scores, real, fake, loss=loss)
+        if kind == "gan":  # of probabilities p = 1 / (1 + exp(-score)): -log p of reals, -log(1 - p) of fakes, and the generator's -log p
+            p, q = torch.sigmoid(real), torch.sigmoid(fake)
+            assert terms.total.item() == pytest.approx((-p.log().mean() - (1 - q).log().mean()).item())
+            assert made.item() == pytest.approx(-q.log().mean().item())
+        else:
+            assert terms.total.item() == pytest.approx((3 - 0.5 - 1.5 + 2 - 30) / 3)
+            assert made.item() == pytest.approx(-(3 - 0.5 - 1.5) / 3)
+        assert terms.penalty.item() == 0
 
 
 def test_label_loss_is_the_cross_entropy_of_labels_of_sum_1() -> None:
@@ -254,6 +271,32 @@ def test_every_epoch_shows_every_image_once_however_it_is_cut() -> None:
     assert not np.array_equal(image_order(10, nimg=0, batch=60, seed=1, stage=1), whole)
 
 
+def test_a_balanced_sampler_shows_every_class_as_often_and_each_of_its_images_once_an_epoch() -> None:
+    vectors = np.eye(3, dtype=np.float32)[[2] * 11 + [0] * 3 + [1] * 5 + [0] * 2]
+    classes = Labels(["a", "b", "c"], vectors).classes()
+    assert [list(np.unique(vectors[members].argmax(1))) for members in classes] == [[2], [1], [0]]  # (0, 0, 1), (0, 1, 0), (1, 0, 0)
+    whole = balanced_order(classes, nimg=0, batch=330, seed=1, stage=0)
+    for number, members in enumerate(classes):
+        shown = whole[number::3]
+        assert len(shown) == 110
+        epochs = [tuple(shown[start : start + len(members)]) for start in range(0, 110, len(members))]
+        assert all(sorted(epoch) == list(members) for epoch in epochs)
+        assert len(set(epochs)) > 5
+    assert (whole[1::3] - 14).tolist() != [list(classes[2]).index(image) for image in whole[2::3]]  # both have five images, each its own order
+    for batch in (1, 2, 4, 7, 64):
+        pieces = [balanced_order(classes, nimg=nimg, batch=batch, seed=1, stage=0) for nimg in range(0, 330, batch)]
+        np.testing.assert_array_equal(np.concatenate(pieces)[:330], whole)
+    images = np.arange(21, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), dtype=np.uint8)
+    for start in (0, 160):
+        read = list(real_batches(images, start=start, total=320, batch=16, seed=1, stage=0, mirror=False, classes=classes))
+        np.testing.assert_array_equal(np.concatenate([order for _, order in read]), whole[start:320])
+        assert all((pixels[:, 0, 0] == order).all() for pixels, order in read)
+    judged = [evaluated_images(21, 20, seed=1, stage=0, classes=classes, draw=draw) for draw in (0, 1)]
+    assert all([np.isin(chosen, members).sum() for members in classes] == [7, 7, 6] for chosen in judged)
+    assert len(set(judged[0][0::3])) == 7  # of eleven
+    assert sorted(set(judged[0])) != sorted(set(judged[1]))
+
+
 @pytest.mark.parametrize("mirror", [False, True])
 def test_batches_read_ahead_are_those_held_in_memory(monkeypatch: pytest.MonkeyPatch, mirror: bool) -> None:
     images = pictures(1)
@@ -295,6 +338,7 @@ def test_stored_pixels_become_minus_one_to_one(dtype: type) -> None:
     pixels = to_device(np.array([[[0, maximum]]], dtype=dtype), torch.device("cpu"))
     assert pixels.shape == (1, 1, 1, 2)
     assert pixels.tolist() == [[[[-1, 1]]]]
+    assert to_device(np.array([[[[0]], [[maximum]]]], dtype=dtype), torch.device("cpu")).tolist() == [[[[-1]], [[1]]]]
 
 
 def test_reals_fade_from_blocks_to_themselves() -> None:

@@ -284,6 +284,8 @@ def test_inception_from_a_file(tmp_path: Path) -> None:
     assert encoder.name == "Inception" and features.shape == (70, 2048) and features.dtype == np.float32
     np.testing.assert_allclose(features[3, :12], np.tile(images[3].reshape(2, 4, 2, 4).mean(axis=(1, 3)).ravel(), 3), rtol=1e-6)
     np.testing.assert_array_equal(encoder.features(images.astype(np.uint16) * 257), features)
+    patches = encoder.features(np.stack([images[:30], images[30:60], images[40:70], images[:30]], axis=1))
+    np.testing.assert_array_equal(patches[:, :12], np.concatenate([features[:30, :4], features[30:60, :4], features[40:70, :4]], axis=1))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -322,7 +324,7 @@ def test_the_judge_says_once_which_distance_it_is(tmp_path: Path, caplog: pytest
     judge = _judge(Job.model_construct(generator=generator, stage=0, encoder=tmp_path / "weights.safetensors", inception=None), images)
     with caplog.at_level("INFO"):
         assert caplog.messages == []
-        assert judge(images) == pytest.approx(judge(images[::-1]), abs=1e-6)
+        assert judge(images, np.arange(8)) == pytest.approx(judge(images[::-1], np.arange(8)), abs=1e-6)
     assert caplog.messages == ["the distance that judges is the Frechet distance (real-trained classifier)"]
 
 

@@ -60,6 +60,20 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{COHORT}.labels.seed": (2, {"label_cohort"}),
     "cohorts.chest.labels.minimum": (1, {"label_cohort"}),
     f"{COHORT}.parts": (3, {"exclude_by_header"}),
+    "cohorts.breast.parts": (2, {"group_exams"}),
+    "cohorts.breast.phantoms.patients": (25, {"make_phantoms"}),
+    "cohorts.breast.source.table": ("table.csv", {"index_cohort", "group_exams"}),
+    "cohorts.breast.split.train": (0.4, {"select_patches"}),
+    "cohorts.breast.pixels.bits": (8, {"cut_patches", "sample_images"}),
+    "cohorts.breast.patches.t2_from": ("t1", {"group_exams"}),
+    "cohorts.breast.patches.grid": ([96, 96, 8], {"cut_patches"}),
+    "cohorts.breast.patches.intensity": ([0, 900], {"cut_patches"}),
+    "cohorts.breast.patches.normal": (5, {"cut_patches"}),
+    "cohorts.breast.patches.clear": (8, {"cut_patches"}),
+    "cohorts.breast.patches.other_breast": (True, {"cut_patches"}),
+    "cohorts.breast.patches.border": ("zero", {"cut_patches"}),
+    "cohorts.breast.patches.breast": ("none", {"cut_patches"}),
+    "cohorts.breast.patches.seed": (2, {"cut_patches"}),
     f"{GENERATOR}.split": ("all", {"train_stage"}),
     f"{GENERATOR}.latent": (16, {"train_stage"}),
     f"{GENERATOR}.loss.kind": ("relativistic", {"train_stage"}),
@@ -68,6 +82,11 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{GENERATOR}.loss.gamma": (2.0, {"train_stage"}),
     f"{GENERATOR}.loss.orthogonal": (0.1, {"train_stage"}),
     f"{GENERATOR}.critic_steps": (2, {"train_stage"}),
+    f"{GENERATOR}.loss.clip": (0.02, {"train_stage"}),
+    f"{GENERATOR}.condition": ("none", {"train_stage"}),
+    f"{GENERATOR}.discriminator_norm": ("none", {"train_stage"}),
+    f"{GENERATOR}.sampler": ("balanced", {"train_stage"}),
+    f"{GENERATOR}.optimiser": ("rmsprop", {"train_stage"}),
     f"{GENERATOR}.adam_beta1": (0.5, {"train_stage"}),
     f"{GENERATOR}.adam_beta2": (0.9, {"train_stage"}),
     f"{GENERATOR}.adam_epsilon": (1e-7, {"train_stage"}),
@@ -84,6 +103,7 @@ READS: dict[str, tuple[object, set[str]]] = {
     "synthetic.progan.network": ("last", {"sample_images", "draw_stages"}),
     "synthetic.progan.batch": (20, {"sample_images"}),
     "synthetic.progan.device": ("cpu", {"sample_images"}),
+    "synthetic.progan.balanced": (True, {"sample_images"}),
     "synthetic.progan.seed": (2, {"sample_images", "draw_stages"}),
     "measures.reals": ("train", REALS),
     "measures.maximum_images": (50, REALS),
@@ -121,6 +141,14 @@ READS: dict[str, tuple[object, set[str]]] = {
     "dumont2021.benchmarks.chest.settings.classes_2.validation": (7, {"select_setting"}),
     "dumont2021.benchmarks.chest.settings.classes_2.test": (7, {"select_setting"}),
     "dumont2021.benchmarks.chest.settings.classes_2.parts": (2, {"sample_images"}),
+    "haarburger2019.status": ("study", {"compare_published", "write_index"}),
+    "haarburger2019.tolerance": (0.1, {"compare_published", "write_index"}),
+    "haarburger2019.images": (63, {"sample_images"}),
+    "haarburger2019.parts": (2, {"sample_images"}),
+    "haarburger2019.compared": (13, {"measure_classes", "measure_enhancement"}),
+    "haarburger2019.draws": (4, {"measure_classes", "measure_enhancement"}),
+    "haarburger2019.seed": (2, {"train_stage", "plot_stage", "sample_images", "measure_classes", "measure_enhancement"}),
+    "haarburger2019.generators.wgan.loss.clip": (0.02, {"train_stage"}),
     "korkinof2021.status": ("study", {"compare_published", "write_index"}),
     "korkinof2021.tolerance": (0.1, {"compare_published", "write_index"}),
 }
@@ -128,13 +156,18 @@ READS: dict[str, tuple[object, set[str]]] = {
 ELSEWHERE = re.compile(
     r"source\.root|source\.simulated|\.cohort$|\.real$|\.generator$|\.family$|\.labels$|stages\.|korkinof2021\.synthetic|cohorts\.\w+\.kind$|\.stopping$"
     r"|cohorts\.(chest|brain)\.(?!labels\.(minimum|undersample))|brain\.labels\.minimum|generators\.progan\.16|cpdgan\.16\.(?!latent|stopping)"
+    r"|cohorts\.(mammography|chest|brain)\.patches|cohorts\.breast\.(?!parts|phantoms\.patients|source\.table|split\.train|pixels\.bits|patches)"
+    r"|haarburger2019\.generators\.(?!wgan\.loss\.clip)"
     r"|utility\.(seed|inception)|\.weights$|benchmarks\.brain|benchmarks\.chest\.(pictured|settings\.(samples_|classes_4|.*\.(dimension|resolution|classes|seeds)$))"
 )
 # Which files a key can change at all, by the beginning of the key.
 SCOPES = {
-    r"cohorts\.mammography|generators\.|synthetic\.": r"^(?!.*(chest|brain|dumont2021))",
+    r"cohorts\.mammography|generators\.|synthetic\.": r"^(?!.*(chest|brain|breast|dumont2021|haarburger2019))",
     r"cohorts\.chest|dumont2021\.benchmarks\.chest\.seed": "chest",
     r"cohorts\.brain": "brain",
+    r"cohorts\.breast": "breast|haarburger2019",
+    r"haarburger2019\.generators\.wgan": "wgan",
+    r"haarburger2019": "haarburger2019|comparison|index",
     r"dumont2021\.generators\.cpdgan": "/cpdgan/",
     r"dumont2021\.benchmarks\.chest\.settings\.classes_2": "chest/classes_2",
 }
@@ -287,14 +320,14 @@ def test_slurm_dry_run_and_lint_from_a_fresh_clone(tmp_path: Path) -> None:
         assert run.returncode != 0 and "cohorts.mammography.source.root is `data/mammography`, which does not exist" in run.stdout, run.stdout
         profile = folder / "slurm/profile.yaml"
         profile.write_text(profile.read_text().replace("# configfile:", "configfile:"))
-    for root in ("mammography", "CheXpert-v1.0/train", "rsna-intracranial-hemorrhage-detection/stage_2_train"):
+    for root in ("mammography", "CheXpert-v1.0/train", "rsna-intracranial-hemorrhage-detection/stage_2_train", "breast-mr"):
         (folder / "data" / root).mkdir(parents=True)
     run = snakemake(folder, "-n", "--profile", "slurm")
     counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", run.stdout, re.M)}
     assert run.returncode == 0 and len(run.stdout.splitlines()) < 130, run.stdout
-    # K21: 9 stages. D21: 450 runs of 37 settings, each with a generator (prog-GAN: 3 to 5 stages), a classifier and its measures.
+    # K21: 9 stages. H19: 2 generators. D21: 450 runs of 37 settings, each with a generator (prog-GAN: 3 to 5 stages), a classifier and its measures.
     assert counts["select_setting"] == 37 and counts["measure_auc_gap"] == counts["measure_features"] == 450
-    assert counts["train_stage"] == 9 + 914 and counts["total"] < 4000
+    assert counts["train_stage"] == 9 + 914 + 2 and counts["total"] < 4000
     run = snakemake(folder, "--lint")
     assert run.returncode == 0 and "Congratulations" in run.stdout, run.stdout
 
@@ -309,6 +342,7 @@ def test_report_builds(finished_run: Path) -> None:
 def test_named_targets(finished_run: Path) -> None:
     items = {"korkinof2021": ("table1", "table2", "figure1", "figure2", "figure3", "figure5", "figure6")}
     items["dumont2021"] = ("table1", "summary", *(f"figure{number}" for number in range(1, 8)))
+    items["haarburger2019"] = ("table1", "table2", "table3", *(f"figure{number}" for number in range(1, 6)), "enhancement")
     targets = [f"{paper}_{item}" for paper, names in items.items() for item in names]
     run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, "--", *targets)
     assert run.returncode == 0, run.stdout
@@ -374,8 +408,9 @@ def test_imports_point_left() -> None:
         "measures",
         "utility",
         "launch",
+        "readers",
     ]
-    order += ["tables", "published", "figures", "index_page"]
+    order += ["published", "tables", "figures", "index_page"]
     library = REPOSITORY / "scripts/lookalike"
     for path in library.rglob("*.py"):
         own = path.relative_to(library).parts[0].removesuffix(".py")

@@ -2,7 +2,7 @@
 
 `workflow/schemas/config.schema.json` and `config/README.md` are generated from here (`make docs`); a test fails when they drift.
 Sources in the descriptions: K21 = Korkinof et al. 2021 (Radiology: AI 3(2):e190181); PG = the defaults of progressive growing
-(Karras et al. 2018), which stand in where K21 prints no value; D21 = DuMont Schütte et al. 2021 (npj Digital Medicine 4:141) and its public code.
+(Karras et al. 2018), which stand in where K21 prints no value; D21 = DuMont Schütte et al. 2021 (npj Digital Medicine 4:141) and its public code; H19 = Haarburger et al. 2019 (breast MR patches).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ HeaderRule = Literal[
     "view_not_wanted",
     "field_too_small",
     "not_head_ct",
+    "not_mr",
+    "no_phase",
 ]
 # A duplicate is decided after decoding: of two files of one image only a file that can be decoded may stand for the other.
 PixelRule = Literal["blank", "constant", "foreign_body", "burned_in_pixels", "duplicate_uid", "duplicate_pixels"]
@@ -40,7 +42,7 @@ PIXEL_RULES: tuple[PixelRule, ...] = get_args(PixelRule)
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 View = Literal["CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "AT", "FB", "frontal", "lateral"]
-Kind = Literal["mammography", "chest_xray", "head_ct"]
+Kind = Literal["mammography", "chest_xray", "head_ct", "breast_mr"]
 Device = Literal["auto", "cpu", "cuda"]
 # What a kind of image takes where a cohort says nothing. A mammogram takes the defaults of the sections themselves.
 DEFAULTS_OF_KIND: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -55,6 +57,12 @@ DEFAULTS_OF_KIND: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "exclude": {"header_rules": ("not_head_ct",), "pixel_rules": ("constant", "duplicate_uid", "duplicate_pixels")},
         "pixels": {"base": (4, 4), "levels": 7, "chest_wall": "keep"},
     },
+    "breast_mr": {
+        "source": {"adapter": "breast_mr"},
+        "phantoms": {"patients": 60, "shape": (256, 256)},
+        "exclude": {"header_rules": ("not_mr", "no_phase"), "pixel_rules": ()},
+        "pixels": {"base": (4, 4), "levels": 5, "bits": 16, "chest_wall": "keep"},
+    },
 }
 
 
@@ -68,13 +76,26 @@ class Source(Section):
     """Where a cohort's raw images are."""
 
     root: str | None = Field(None, min_length=1, description="Folder of raw images. null: phantoms are made and used instead.")
-    adapter: Literal["dicom", "images", "cbis_ddsm", "inbreast", "vindr_mammo", "rsna2022", "cmmd", "chexpert", "nih_cxr14", "rsna_ich"] = Field(
+    adapter: Literal[
+        "dicom",
+        "images",
+        "cbis_ddsm",
+        "inbreast",
+        "vindr_mammo",
+        "rsna2022",
+        "cmmd",
+        "chexpert",
+        "nih_cxr14",
+        "rsna_ich",
+        "breast_mr",
+        "duke_breast_mri",
+    ] = Field(
         "dicom", description="How the folder is laid out: any tree of DICOM files, a folder of raster images with a table, or a named data set."
     )
     table: str | None = Field(
         None,
         description="CSV with one row an image, joined on `path` (relative to root) or `sop_instance_uid`; columns read: patient, view, laterality, "
-        "label, density, implant, age, findings (names joined by |, uncertain ones with a question mark behind). Named data sets find their own tables below root.",
+        "label, density, implant, age, findings (names joined by |, uncertain ones with a question mark behind). Of breast MR: one row a lesion (see the README). Named data sets find their own tables below root.",
     )
     identity_key: str | None = Field(
         None,
@@ -101,7 +122,8 @@ class Exclude(Section):
     """Which images leave the cohort, and why. Rules apply in the order listed; the first that fits gives the reason."""
 
     header_rules: tuple[HeaderRule, ...] = Field(
-        tuple(rule for rule in get_args(HeaderRule) if rule != "not_head_ct"), description="Rules decided on headers and tables alone."
+        tuple(rule for rule in get_args(HeaderRule) if rule not in ("not_head_ct", "not_mr", "no_phase")),
+        description="Rules decided on headers and tables alone.",
     )
     pixel_rules: tuple[PixelRule, ...] = Field(
         tuple(rule for rule in PIXEL_RULES if rule != "constant"),
@@ -163,6 +185,32 @@ class Pixels(Section):
     )
 
 
+class Patches(Section):
+    """Patches of breast MR exams, of seven channels: T2, T1 before and four times after contrast, and the first of these less that before (H19, Methods).
+
+    Their side is that of the store's highest level. Three classes: the findings `benign` and `malignant`, a patch for each lesion in each slice, and `normal`.
+    """
+
+    grid: tuple[int, int, int] = Field((512, 512, 32), description="Rows, columns and slices to which every exam is resampled (H19: 512 x 512 x 32).")
+    intensity: Literal["min_max"] | tuple[float, float] = Field(
+        "min_max",
+        description="What becomes 0 to 1023: the range of the exam's T2, and that of all its T1 series together, or a fixed range. Our decision: H19 does not say.",
+    )
+    t2_from: Literal["t2", "t1"] = Field(
+        "t2",
+        description="Series of the first channel: T2, or, of sets without one (Duke), T1 without contrast or fat suppression; figures and tables then say so.",
+    )
+    normal: int = Field(984, ge=0, description="Patches without findings an exam (H19: 401,525 of 408 patients).")
+    clear: int = Field(32, ge=1, description="Side of the square around the centre of such a patch that holds no finding (H19: 32).")
+    other_breast: bool = Field(False, description="Take such patches only from a breast without any finding; false = from either, far from findings.")
+    border: Literal["reflect", "zero"] = Field("reflect", description="What a patch shows beyond the image.")
+    breast: Literal["otsu", "none"] = Field(
+        "otsu",
+        description="Mask that such patches are centred in: Otsu's threshold of the T1 series before contrast, its largest parts, in front of the breastbone; or all.",
+    )
+    seed: int = Field(1, ge=0, description="Seed of the places of patches without findings.")
+
+
 class Labels(Section):
     """Which findings are labels, and which combinations of them (classes) take part: what conditional generators and classifiers learn.
 
@@ -201,6 +249,7 @@ class Cohort(Section):
     exclude: Exclude = Field(default_factory=Exclude)
     split: Split = Field(default_factory=Split)
     pixels: Pixels = Field(default_factory=Pixels)
+    patches: Patches = Field(default_factory=Patches, description="Breast MR alone: the patches that are its images.")
     labels: Labels | None = Field(None, description="Labels to learn; null = none.")
     parts: int = Field(1, ge=1, le=256, description="Scatter parts in which images are decoded (aim at minutes of work a part).")
 
@@ -246,14 +295,16 @@ class Stage(Section):
 class Loss(Section):
     """The adversarial loss."""
 
-    kind: Literal["wgan_gp", "relativistic", "hinge"] = Field(
+    kind: Literal["wgan_gp", "relativistic", "hinge", "gan", "wgan"] = Field(
         "wgan_gp",
         description="wgan_gp: Gulrajani et al. 2017 with PG's drift term (K21, D21); relativistic: pairing loss with R1 and R2 penalties (Huang et al. 2024); "
-        "hinge: Miyato et al. 2018 (D21's BigGAN).",
+        "hinge: Miyato et al. 2018 (D21's BigGAN); gan: Goodfellow et al. 2014, the generator's not saturating (H19's DCGAN); wgan: Arjovsky et al. 2017, "
+        "the discriminator's weights clipped (H19's WGAN).",
     )
     gradient_penalty: float = Field(10.0, ge=0, description="Weight of WGAN-GP's penalty (PG: 10).")
     drift: float = Field(0.001, ge=0, description="Weight of D(real)^2 (PG: 0.001).")
     gamma: float = Field(1.0, ge=0, description="Weight of R1 and R2, each times gamma / 2 (relativistic only).")
+    clip: float = Field(0.01, gt=0, description="Largest size of the discriminator's weights (wgan only; Arjovsky et al.: 0.01).")
     orthogonal: float = Field(0.0, ge=0, description="Weight of the orthogonal regularisation of all weights (D21's BigGAN: 0.0001).")
 
 
@@ -271,20 +322,37 @@ class Stopping(Section):
 class Recipe(Section):
     """Networks and how they are trained."""
 
-    family: Literal["progan", "cpdgan", "biggan"] = Field(
-        "progan", description="Network family: progressive GAN (K21; with labels D21's prog-GAN), or D21's cpD-GAN or BigGAN, which do not grow."
+    family: Literal["progan", "cpdgan", "biggan", "dcgan"] = Field(
+        "progan",
+        description="Network family: progressive GAN (K21; with labels D21's prog-GAN), or one that does not grow: D21's cpD-GAN or BigGAN, or H19's DCGAN, "
+        "which alone makes images of several channels.",
     )
-    labels: bool = Field(False, description="Condition on the cohort's labels. cpD-GAN and BigGAN must.")
+    labels: bool = Field(False, description="Condition on the cohort's labels. All families but progan must.")
+    condition: Literal["maps", "none"] = Field(
+        "maps",
+        description="dcgan: labels are further input maps of the discriminator (Mirza and Osindero 2014), or it does not see them (as H19 prints).",
+    )
+    discriminator_norm: Literal["hidden", "all", "none"] = Field(
+        "hidden",
+        description="dcgan: batch norm after all convolutions of the discriminator but the first (Radford et al. 2016), after all (as H19 prints), or none.",
+    )
+    sampler: Literal["natural", "balanced"] = Field(
+        "natural",
+        description="Real images as often as they are there, or of each class (its labels together) as many. Fakes have the classes of reals.",
+    )
     latent: int = Field(512, ge=1, description="Latent dimension (PG: 512).")
     stages: tuple[Stage, ...] = Field(..., min_length=1, description="Stages from the lowest resolution upwards.")
     loss: Loss = Field(default_factory=Loss)
     critic_steps: int = Field(1, ge=1, description="Steps of the discriminator a step of the generator (D21's BigGAN: 2).")
     stopping: Stopping | None = Field(None, description="Stop by the Frechet distance; null = after the last stage's images.")
+    optimiser: Literal["adam", "rmsprop"] = Field("adam", description="rmsprop: Arjovsky et al. 2017 (H19's WGAN), without momentum.")
     adam_beta1: float = Field(0.0, ge=0, lt=1, description="Adam's beta 1 (PG: 0).")
     adam_beta2: float = Field(0.99, ge=0, lt=1, description="Adam's beta 2 (PG: 0.99).")
     adam_epsilon: float = Field(1e-8, gt=0, description="Adam's epsilon (PG: 1e-8).")
     ema_kimg: float | None = Field(
-        None, gt=0, description="Half-life of the averaged generator in thousands of images; null = decay 0.999 a step, as PG."
+        None,
+        ge=0,
+        description="Half-life of the averaged generator in thousands of images; null = decay 0.999 a step, as PG; 0 = the generator itself (H19).",
     )
     minibatch_std_group: int = Field(4, ge=1, description="Group size of the minibatch standard deviation (PG: 4); the batch must be a multiple.")
     mirror: bool = Field(False, description="Mirror real images at random (off for mammograms: laterality).")
@@ -301,8 +369,12 @@ class Recipe(Section):
             raise ValueError(f"{self.family} does not grow: give it one stage, whose `channels` is a list from the base upwards")
         if self.family != "progan" and not self.labels:
             raise ValueError(f"{self.family} needs labels: set `labels: true`")
+        if self.sampler == "balanced" and not self.labels:
+            raise ValueError("sampler `balanced` needs classes: set `labels: true`")
         if (self.family == "biggan") != (self.loss.kind == "hinge"):
             raise ValueError("biggan goes with loss.kind `hinge`, and no other family does")
+        if self.loss.kind in ("gan", "wgan") and self.family != "dcgan":
+            raise ValueError(f"loss.kind `{self.loss.kind}` goes with dcgan only")
         for number, stage in enumerate(self.stages):
             group = min(self.minibatch_std_group, stage.batch)
             if stage.batch % group:
@@ -354,6 +426,7 @@ class Synthetic(Section):
     )
     batch: int = Field(16, ge=1, description="Images a forward pass.")
     device: Device = Field("auto", description="As for training.")
+    balanced: bool = Field(False, description="With labels: as many images of each class, not the shares that the real images have.")
     seed: int = Field(1, ge=0, description="Seed of the latents.")
 
     @model_validator(mode="after")
@@ -549,6 +622,30 @@ class Run:
         return f"{self.images}/{self.generator}/seed_{self.seed}"
 
 
+class Haarburger2019(Section):
+    """Tables and figures of H19."""
+
+    cohort: Name = Field(
+        ..., description="Cohort of breast MR patches with the labels benign, malignant and normal (or without the first or the last)."
+    )
+    status: Literal["demo", "study"] = Field("demo", description="As for K21.")
+    tolerance: float = Field(0.05, gt=0, description="As for K21.")
+    generators: dict[Name, Recipe] = Field(
+        ..., min_length=1, description="By name, in whose order tables show them (H19: dcgan, wgan). null removes one."
+    )
+    images: int = Field(30000, ge=3, description="Images to sample of each generator, as many of each class.")
+    parts: int = Field(1, ge=1, le=256, description="Scatter parts in which they are sampled.")
+    compared: int = Field(1000, ge=10, description="Images of a class a side of each comparison, at most (H19: 1,000).")
+    draws: int = Field(10, ge=2, description="Random sets of so many images (H19: 10).")
+    seed: int = Field(1, ge=0, description="Seed of weights, latents and draws.")
+
+    @field_validator("generators")
+    @classmethod
+    def _in_order(cls, items: dict[str, Any]) -> dict[str, Any]:
+        """An overlay that touches one would otherwise move it to the front."""
+        return dict(sorted(items.items()))
+
+
 class Korkinof2021(Section):
     """Tables and figures of K21."""
 
@@ -570,6 +667,7 @@ class Config(Section):
     utility: Utility = Field(default_factory=Utility)
     korkinof2021: Korkinof2021 | None = Field(None, description="K21's tables and figures; null = none.")
     dumont2021: Dumont2021 | None = Field(None, description="D21's tables and figures; null = none.")
+    haarburger2019: Haarburger2019 | None = Field(None, description="H19's tables and figures; null = none.")
 
     @model_validator(mode="after")
     def _references(self) -> Config:
@@ -580,6 +678,8 @@ class Config(Section):
         for name, generator in self.generators.items():
             known(generator.cohort, self.cohorts, f"generators.{name}.cohort")
             cohort = self.cohorts[generator.cohort]
+            if cohort.kind == "breast_mr":
+                raise ValueError(f"generators.{name}: those of breast MR patches belong to haarburger2019.generators")
             top = generator.level(len(generator.stages) - 1)
             if top >= cohort.pixels.levels:
                 raise ValueError(
@@ -602,6 +702,25 @@ class Config(Section):
             origin = synthetic.cohort or self.generators[synthetic.generator or ""].cohort
             if self.cohorts[origin].pixels.base != self.cohorts[synthetic.real].pixels.base:
                 raise ValueError(f"synthetic.{name} and its real cohort differ in pixels.base; give both the same base shape")
+            if "breast_mr" in (self.cohorts[origin].kind, self.cohorts[synthetic.real].kind):
+                raise ValueError(
+                    f"synthetic.{name}: the audit is of images of one channel; sets of breast MR patches belong to haarburger2019.generators"
+                )
+        if self.haarburger2019 is not None:
+            study = self.haarburger2019
+            known(study.cohort, self.cohorts, "haarburger2019.cohort")
+            patches = self.cohorts[study.cohort]
+            if (
+                patches.kind != "breast_mr"
+                or patches.labels is None
+                or not {"malignant"} < set(patches.labels.names) <= {"benign", "malignant", "normal"}
+            ):
+                labels = "the label malignant and benign, normal or both"
+                raise ValueError(f"haarburger2019.cohort: `{study.cohort}` must be of the kind breast_mr, with {labels}")
+            for title, recipe in study.generators.items():
+                if recipe.family != "dcgan" or not recipe.labels or recipe.level(0) != patches.pixels.levels - 1:
+                    shape = f"{patches.pixels.levels} channels in its stage (the cohort's levels)"
+                    raise ValueError(f"haarburger2019.generators.{title} must be of the family dcgan, with `labels: true` and {shape}")
         if self.korkinof2021 is not None:
             known(self.korkinof2021.synthetic, self.synthetic, "korkinof2021.synthetic")
         for name, benchmark in (self.dumont2021.benchmarks if self.dumont2021 else {}).items():
@@ -642,7 +761,7 @@ class Config(Section):
         ]
 
     def with_runs(self) -> Config:
-        """The config with a generator and a synthetic set for each of D21's runs, under the run's name: they look like the user's own from here on."""
+        """The config with a generator and a synthetic set for each of D21's runs and H19's generators, under the run's name: they look like the user's own."""
         generators: dict[str, Generator] = dict(self.generators)
         synthetic: dict[str, Synthetic] = dict(self.synthetic)
         for run in self.runs():
@@ -652,8 +771,16 @@ class Config(Section):
             generators[run.name] = Generator.model_construct(**dict(recipe), cohort=run.images, split="train", seed=run.seed)
             synthetic[run.name] = Synthetic.model_construct(
                 real=run.images, generator=run.name, cohort=None, images=None, parts=setting.parts, network="averaged",
-                batch=recipe.stages[-1].batch, device=recipe.device, seed=run.seed,
+                batch=recipe.stages[-1].batch, device=recipe.device, balanced=False, seed=run.seed,
             )  # fmt: skip
+        if (study := self.haarburger2019) is not None:
+            for title, recipe in study.generators.items():
+                name = f"haarburger2019/{title}"
+                generators[name] = Generator.model_construct(**dict(recipe), cohort=study.cohort, split="train", seed=study.seed)
+                synthetic[name] = Synthetic.model_construct(
+                    real=study.cohort, generator=name, cohort=None, images=study.images, parts=study.parts, network="averaged",
+                    batch=recipe.stages[-1].batch, device=recipe.device, balanced=True, seed=study.seed,
+                )  # fmt: skip
         return self.model_copy(update={"generators": generators, "synthetic": synthetic})
 
     def setting(self, images: str) -> Setting:

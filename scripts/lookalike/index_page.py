@@ -42,6 +42,17 @@ CAPTIONS = {
     "above their nearest real training images. Under each: the moment, and how many standard deviations of the real images it is off.",
     "dumont2021_figure6": "Real test images, and how much the loss of a classifier grows where a patch is hidden, by what it learnt from. Each map has its own scale.",
     "dumont2021_figure7": "As Figure 6, with every generator.",
+    "haarburger2019_figure1": "The seven channels of one real patch of a malignant lesion.",
+    **{
+        f"haarburger2019_figure{figure}": "Synthetic T1 patches of malignant lesions before contrast, not selected, on one grey scale."
+        for figure in (2, 3)
+    },
+    **{
+        f"haarburger2019_figure{figure}": "Synthetic patches, not selected. Above: T2 and T1 before and after contrast; below: each T1 after contrast less that before, mid-grey where "
+        "nothing changes."
+        for figure in (4, 5)
+    },
+    "haarburger2019_enhancement": "How T1 brightens over time by class, real and synthetic, and how much at first and at the end. Bands and whiskers: 95 % intervals.",
 }
 """Caption of an item, by its id or else by the name of its picture."""
 NO_MERIT = (
@@ -49,8 +60,11 @@ NO_MERIT = (
 )
 FEW = 100
 """Below so many synthetic images, coverage can flatter."""
-TITLES = {"spectrum": "Power spectrum: the texture that moments cannot see"}
-"""Titles of items that the paper does not have."""
+TITLES = {
+    "spectrum": "Power spectrum: the texture that moments cannot see",
+    "haarburger2019_enhancement": "Beyond H19: enhancement over time",
+}
+"""Titles of items that the papers do not have."""
 
 
 class Item(TypedDict):
@@ -58,7 +72,7 @@ class Item(TypedDict):
 
     id: str
     """The item's name in the comparison, or any other."""
-    section: Literal["korkinof2021", "dumont2021", "cohort", "training", "other"]
+    section: Literal["korkinof2021", "dumont2021", "haarburger2019", "cohort", "training", "other"]
     title: NotRequired[str]
     """By default that of the printed values."""
     caption: NotRequired[str]
@@ -167,7 +181,7 @@ def _paper(printed: Published, items: Sequence[Item], comparison: pd.DataFrame) 
     numbers = {name: pd.to_numeric(rows[name]) for name in NUMBERS}
     units = {name: item.unit for name, item in printed.items.items()}
     rows = rows.assign(**numbers, decimals=[printed.decimals(name) for name in rows["id"]], unit=rows["item"].map(units))
-    titles = {name: item.title for name, item in printed.items.items()}
+    titles = TITLES | {name: item.title for name, item in printed.items.items()}
     notes = {name: item.note for name, item in printed.items.items()}
     own = [item for item in items if item["section"] == printed.section]
     named = {item["id"] for item in own}

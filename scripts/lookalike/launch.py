@@ -35,8 +35,8 @@ import lookalike
 from lookalike.cohort.labels import label_matrix
 from lookalike.config import Generator, Inception
 from lookalike.errors import LookalikeError
-from lookalike.pixels.store import ImageStore, image_table
-from lookalike.training.data import Images, Labels, evaluated_images, multi_hot
+from lookalike.pixels.store import ImageStore, Stored, image_table
+from lookalike.training.data import Images, Labels, multi_hot
 from lookalike.training.loop import train_stage
 from lookalike.training.ranks import ALONE, LostRankError, Ranks
 from lookalike.training.state import drop_state
@@ -120,24 +120,23 @@ def work(job: Job, ranks: Ranks) -> None:
 
 
 def _judge(job: Job, images: Images) -> Judge:
-    """The Frechet distance from training images, whose features are taken when it is asked for first."""
-    generator = job.generator
-    assert generator.stopping is not None
-    count = generator.stopping.images
-
+    """The Frechet distance from training images, whose features are taken when they are asked for first."""
     # By name: with an import, every generator, judged or not, would be trained anew when the code of a judge changes (see `task` in the workflow).
     encoders, distances = (importlib.import_module(f"lookalike.{name}") for name in JUDGE)
 
     @functools.cache
-    def real() -> tuple[Any, NDArray[np.float32]]:
-        device = torch.device("cuda" if generator.device != "cpu" and torch.cuda.is_available() else "cpu")  # that of the networks
-        encoder = encoders.load_encoder(job.encoder, job.inception, device=device)
-        logger.info("the distance that judges is the %s", distances.frechet_name(encoder.name))
-        return encoder, encoder.features(images[evaluated_images(len(images), count, seed=generator.seed, stage=job.stage)])
+    def encoder() -> Any:
+        device = torch.device("cuda" if job.generator.device != "cpu" and torch.cuda.is_available() else "cpu")  # that of the networks
+        loaded = encoders.load_encoder(job.encoder, job.inception, device=device)
+        logger.info("the distance that judges is the %s", distances.frechet_name(loaded.name))
+        return loaded
 
-    def distance(generated: NDArray[np.uint8]) -> float:
-        encoder, reals = real()
-        return float(distances.frechet_distance(reals, encoder.features(generated)))
+    @functools.lru_cache(maxsize=1)
+    def real(indices: bytes) -> Any:
+        return encoder().features(images[np.frombuffer(indices, dtype=np.int64)])
+
+    def distance(generated: Stored, reals: NDArray[np.int64]) -> float:
+        return float(distances.frechet_distance(real(reals.tobytes()), encoder().features(generated)))
 
     return distance
 

@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy import stats
 
 from lookalike.errors import LookalikeError
+from lookalike.measures.frechet import INCEPTION
 from lookalike.measures.label_mi import digamma_constant, inverse_digamma
 from lookalike.utility.benchmark import ENOUGH, HIGHEST
+from lookalike.utility.patches import encoder_of
 
 REPRODUCED = "reproduced"
 WITHIN = "within tolerance"
@@ -137,7 +139,7 @@ class Item(_Section):
 class Published(_Section):
     """A paper's printed values."""
 
-    section: Literal["korkinof2021", "dumont2021"]
+    section: Literal["korkinof2021", "dumont2021", "haarburger2019"]
     """Config section of the paper's study."""
     paper: str
     citation: str
@@ -214,7 +216,7 @@ def compare(
         tolerance: relative difference.
         synthetic: name of the synthetic set, for the file names.
         definitions: definition of a measure to show where the printed value does not name one.
-        unlike: why values are not comparable with ours, by id (D21: `unlike_study`).
+        unlike: why values are not comparable with ours, by id (D21: `unlike_study`; H19: `unlike_patches`).
 
     Returns:
         One row a value, one an item without values, one a check; columns COLUMNS. For checks `ours` is what other printed values imply.
@@ -341,6 +343,40 @@ def _repetitions(published: Published, place: tuple[str, str]) -> int:
     return max([int(published.value("seeds").value), *(test.n or 0 for test in tests if place in _places(published, test, "gap_p"))])
 
 
+def unlike_patches(published: Published, classes: pd.DataFrame) -> dict[str, str]:
+    """Why distances and 1-NN accuracies of H19 are not comparable with ours: other features than Inception's, or another number of images. By the value's id; a
+    value without is left out.
+
+    Args:
+        published: H19's printed values.
+        classes: a row a generator, class, measure and features: generator, class, measure, name, features, n_real, n_synthetic.
+    """
+    own = classes[classes["features"] == encoder_of(classes)]
+    rows = {(row["measure"], row["class"], row["generator"]): row for row in own.to_dict("records")}
+    reasons = {}
+    for value in published.items["haarburger2019_table2"].values:
+        row = rows.get((value.measure, value.first, value.second))
+        if row is None:
+            continue
+        sizes = int(row["n_real"]), int(row["n_synthetic"])
+        if row["features"] != INCEPTION:
+            reasons[value.id] = f"Ours is the {row['name']}, in features of the {row['features']}; H19's features are those of Inception."
+        elif sizes != (value.n, value.n):
+            reasons[value.id] = f"{sizes[0]:,} real and {sizes[1]:,} synthetic images instead of {value.n:,} of each."
+    return reasons
+
+
+def reader_answers(published: Published) -> pd.DataFrame:
+    """H19's readers' answers, recovered: the only counts that round to the shares printed in Table 3. Columns reader, set (real, or the generator), right and n.
+
+    Raises:
+        LookalikeError: not exactly one count rounds to a printed share.
+    """
+    values = published.items["haarburger2019_table3"].values
+    rows = [(value.first, value.second, _count(value, _attempts(value), unit=100, half=0.05), _attempts(value)) for value in values]
+    return pd.DataFrame(rows, columns=["reader", "set", "right", "n"])
+
+
 def _joined(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
 
@@ -399,8 +435,9 @@ def checks(published: Published) -> list[dict[str, object]]:
         row = {"id": f"check_{name}", "cell": cell, "published": printed, **_EMPTY, "ours": implied}
         rows.append({**row, "status": CONSISTENT if agrees else INCONSISTENT, "reason": reason})
 
-    {"korkinof2021": _check_korkinof2021, "dumont2021": _check_dumont2021}[published.section](published, check)
-    return rows
+    studies = {"korkinof2021": _check_korkinof2021, "dumont2021": _check_dumont2021, "haarburger2019": _check_haarburger2019}
+    studies[published.section](published, check)
+    return [*rows, *(_correlations(published) if published.section == "haarburger2019" else [])]
 
 
 def _check_korkinof2021(published: Published, check: Callable[[str, str, float, float, int, str], None]) -> None:
@@ -486,16 +523,69 @@ def _check_dumont2021(published: Published, check: Callable[[str, str, float, fl
         )
 
 
-def _attempts(group: Value) -> int:
-    if group.n is None:
-        raise LookalikeError("A group of readers has no n", f"printed values, {group.id}", "Enter the number of attempts.")
-    return group.n
+def _check_haarburger2019(published: Published, check: Callable[[str, str, float, float, int, str], None]) -> None:
+    def value(name: str) -> float:
+        return published.value(name).value
+
+    for name in ("benign", "malignant"):
+        patches, lesions = value(f"patches_{name}"), value(f"lesions_{name}")
+        reason = f"A patch at the centre of each lesion, as the text has it; {patches / lesions:.1f} a lesion fit one in each of its slices."
+        check(f"patches_{name}", f"Table 1, {name} patches", patches, lesions, 0, reason)
+    fids = {printed.cell: printed.value for printed in published.items["haarburger2019_table2"].values if printed.measure == "frechet"}
+    best = min(fids, key=lambda cell: fids[cell])
+    check("best_fid", "abstract, best FID", value("best_fid"), fids[best], 2, f"The lowest of Table 2: {best}.")
+
+    answers = reader_answers(published)
+    for printed, (_, _, right, n) in zip(published.items["haarburger2019_table3"].values, answers.itertuples(index=False), strict=True):
+        reason = f"{right} of {n} right answers, the only count that rounds to it."
+        check(printed.id, f"Table 3, {printed.cell}", printed.value, 100 * right / n, 1, reason)
+    totals = answers.groupby("reader")[["right", "n"]].sum()
+    shares = totals["right"] / totals["n"]
+    counted = ", ".join(f"{row.right} of {row.n} by the {row.Index}" for row in totals.itertuples())
+    gap = shares["radiologist"] - shares["layperson"]
+    check("readers_gap", "text, radiologist less layperson", value("readers_gap"), gap, 1, f"Right answers in all: {counted}.")
+    reason = "T2, T1 before and after contrast, which the text counts as one channel each; the seventh of Figure 1 is their subtraction."
+    check("channels", "text, channels of a patch", value("channels"), 2 + value("phases"), 0, reason)
+
+
+def _correlations(published: Published) -> list[dict[str, object]]:
+    """H19 says that FID and 1-NN accuracy correlate strongly, and prints no number: that of the six rows of Table 2, called consistent where they suffice to tell it from none."""
+    columns = {
+        measure: [value.value for value in published.items["haarburger2019_table2"].values if value.measure == measure]
+        for measure in ("frechet", "nn_real", "nn_fake")
+    }
+    rows: list[dict[str, object]] = []
+    for measure, side in (("nn_real", "real"), ("nn_fake", "fake")):
+        pearson, spearman = stats.pearsonr(columns["frechet"], columns[measure]), stats.spearmanr(columns["frechet"], columns[measure])
+        words = [f"{name} {test.statistic:.2f} (P = {test.pvalue:.2f})" for name, test in (("Pearson", pearson), ("Spearman", spearman))]
+        rows.append(
+            {
+                "id": f"check_correlation_{side}",
+                "cell": f"Table 2, correlation of FID and 1-NN accuracy, {side}",
+                "published": math.nan,
+                **_EMPTY,
+                "ours": float(pearson.statistic),
+                "status": CONSISTENT if pearson.pvalue < 0.05 else INCONSISTENT,
+                "reason": f"Called strong, without a number. Over the {len(columns[measure])} rows: {', '.join(words)}.",
+            }
+        )
+    return rows
+
+
+def _attempts(value: Value) -> int:
+    if value.n is None:
+        raise LookalikeError("A printed value of readers has no n", f"printed values, {value.id}", "Enter the number of attempts or images.")
+    return value.n
 
 
 def _successes(group: Value) -> int:
-    """The number of right answers behind a printed mean: the only integer that rounds to it."""
-    questions = 10 * _attempts(group)
-    fitting = [count for count in range(questions + 1) if abs(count / questions - group.value) <= 0.0005 + 1e-12]
+    """The number of right answers behind a group's printed mean over ten questions."""
+    return _count(group, 10 * _attempts(group), unit=1, half=0.0005)
+
+
+def _count(value: Value, answers: int, *, unit: float, half: float) -> int:
+    """The number of right answers behind a printed share: the only integer that rounds to it. `unit`: what all of them would print as; `half`: half its last decimal."""
+    fitting = [count for count in range(answers + 1) if abs(unit * count / answers - value.value) <= half + 1e-12]
     if len(fitting) != 1:
-        raise LookalikeError(f"{len(fitting)} counts round to the printed mean of {group.id}", "printed values", "Correct its value or n.")
+        raise LookalikeError(f"{len(fitting)} counts round to the printed mean of {value.id}", "printed values", "Correct its value or n.")
     return fitting[0]

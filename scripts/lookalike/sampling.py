@@ -57,7 +57,7 @@ def sample(
         labels: vectors [len(indices), labels] of 1, 0 or -1 (unknown); None = the generator has no labels.
 
     Yields:
-        [b, H, W] float32 in [0, 1], b being `batch` but for the last.
+        [b, H, W], of several channels [b, C, H, W], float32 in [0, 1], b being `batch` but for the last.
 
     Raises:
         LookalikeError: the weights cannot be read, there is no such device, or the generator has other labels.
@@ -73,5 +73,5 @@ def sample(
         wanted = None if labels is None else torch.from_numpy(multi_hot(labels[start : start + batch])).to(chosen)
         latents = torch.from_numpy(latents_of(indices[start : start + batch], seed=seed, latent=generator.input_shape[0])).to(chosen)
         with torch.inference_mode():
-            images = ((generator(latents, labels=wanted)[:, 0] + 1) / 2).clamp(0, 1)
+            images = ((generator(latents, labels=wanted).squeeze(1) + 1) / 2).clamp(0, 1)
         yield images.float().cpu().numpy()

@@ -17,7 +17,10 @@ from markupsafe import Markup, escape
 from lookalike.errors import LookalikeError
 from lookalike.files import atomic
 from lookalike.measures.moments import MOMENTS
+from lookalike.published import Published, reader_answers
+from lookalike.readers.yes_no import CHANCE, measure_answers, share_right
 from lookalike.utility.benchmark import DISTANCES
+from lookalike.utility.patches import with_spread
 
 STATISTICS = ("value", "low", "high", "matched", "matched_low", "matched_high", "ceiling", "ceiling_low", "ceiling_high")
 LINES = {"value": "", "interval": "95 % interval", "matched": "matched", "ceiling": "ceiling"}
@@ -211,6 +214,141 @@ def auc_gap(gap: pd.DataFrame) -> Table:
     )
 
 
+COUNT_COLUMNS = {
+    "lesions": "lesions",
+    "patches": "patches",
+    "patients": "patients",
+    "train": "training patches",
+    "validation": "validation patches",
+    "test": "test patches",
+}
+"""Column of the counts to its printed name."""
+
+
+def haarburger2019_table1(counts: pd.DataFrame) -> Table:
+    """Lesions and patches of each class, counted, in the layout of H19's Table 1.
+
+    Args:
+        counts: as `utility.patches.patch_counts` gives them.
+    """
+    frame = counts[list(COUNT_COLUMNS)].rename(columns=COUNT_COLUMNS).astype(float)
+    frame.index = pd.MultiIndex.from_product([counts["class"], ["value"]], names=["row", "statistic"])
+    return Table(
+        frame=frame,
+        decimals=dict.fromkeys(counts["class"], 0),
+        caption="Lesions, patches and patients of each class in the cohort that was built, in the layout of H19, Table 1.",
+        notes=("A lesion has a patch in each slice that shows it. Normal: patches without findings, also of patients who have a lesion elsewhere.",),
+    )
+
+
+NEIGHBOUR_NOTE = (
+    "1-NN accuracy: share of the images whose nearest neighbour, itself left out, is of their own kind. 0.5 on both sides: the sets cannot be told apart; above: they can. Below 0.5 on both sides is no "
+    "merit: fakes lie nearer to these real images than these to one another, as when training images are memorised, or few. Real high and fake low: fakes around a few real images, or more spread than "
+    "these; real low and fake high: less spread. Read it beside the control."
+)
+
+
+def haarburger2019_table2(classes: pd.DataFrame, selection: pd.DataFrame, printed: Published) -> Table:
+    """Frechet distance and 1-NN accuracies of each class and generator, with H19's printed values below.
+
+    Args:
+        classes: a row a generator, class, measure and features: those columns, name, value, sd, low, high, control, control_low, control_high, matched, n_real, n_synthetic, n_control and draws.
+        selection: a row a generator: generator, epochs, best_kimg, best, median_last, second_draw, name.
+        printed: H19's printed values.
+    """
+    theirs = {(str(value.measure), value.first, value.second): value.value for value in printed.items["haarburger2019_table2"].values}
+    cells: dict[tuple[str, str], dict[str, float]] = {}
+    decimals: dict[str, int] = {}
+    for (features, measure), own in with_spread(classes).groupby(["features", "measure"], sort=False):
+        name = own["name"].iloc[0]
+        title = name if measure == "frechet" else f"{name} ({features})"
+        spread, beside = f"{title}, standard deviation", f"{'FID' if measure == 'frechet' else name}, printed by H19"
+        for row in own.to_dict("records"):
+            column = f"{row['class']}, {row['generator']}"
+            ends = {"ceiling": row["control"], "ceiling_low": row["control_low"], "ceiling_high": row["control_high"]}
+            cells[title, column] = {**{key: row[key] for key in ("value", "low", "high", "matched")}, **ends}
+            if pd.notna(row["sd"]):
+                cells[spread, column] = {"value": row["sd"]}
+            # one space is printed: its values stand once, below the first of ours
+            if (place := (str(measure), row["class"], row["generator"])) in theirs:
+                cells[beside, column] = {"value": theirs[place]}
+        decimals |= dict.fromkeys((title, spread, beside), 2 if measure == "frechet" else 3)
+    places = classes[["class", "generator"]].drop_duplicates().sort_values("class", kind="stable")
+    columns = [f"{name}, {generator}" for name, generator in places.itertuples(index=False)]
+    sizes = " to ".join(f"{size:,}" for size in dict.fromkeys((classes["n_synthetic"].min(), classes["n_synthetic"].max())))
+    return Table(
+        frame=_frame([name for name in decimals if any(row == name for row, _ in cells)], columns, cells),
+        decimals=decimals,
+        caption=f"Distance of synthetic from real patches by class and generator, in the layout of H19, Table 2: mean of {classes['draws'].iloc[0]} random sets of {sizes} images a side.",
+        notes=(
+            NEIGHBOUR_NOTE,
+            "95 % interval and standard deviation: over the random sets, which share images where there are few; none where every set has all images. Other patients and other trainings are not in it. Ceiling: the "
+            "control, real images of other patients in the place of the synthetic ones. Matched: synthetic images, as many as the control has; compare the control with this line.",
+            "Printed values are of other patients, and of Inception's features: results/comparison.csv tells whether ours may be held against them.",
+            *_selections(selection),
+        ),
+    )
+
+
+def _selections(selection: pd.DataFrame) -> list[str]:
+    """How far choosing the best epoch flatters it."""
+    return [
+        f"{row['generator']}: the epoch with the lowest {row['name']} of {row['epochs']} is kept, {number(row['best'], 2)} after {number(row['best_kimg'], 1)} thousand images; other latents give it "
+        f"{number(row['second_draw'], 2)}, and the median of the last quarter of the epochs is {number(row['median_last'], 2)}."
+        for row in selection.dropna(subset="best").to_dict("records")
+    ]
+
+
+ANSWER_ROWS = {
+    "right": ("Right answers", 0),
+    "n": ("Images", 0),
+    "accuracy": ("Share right", 3),
+    "p": ("P against 0.5", 4),
+    "balanced_accuracy": ("Balanced share right", 3),
+    "d_prime": ("d′", 2),
+    "criterion": ("Criterion c", 2),
+}
+"""Measure of the readers to printed name and decimals."""
+
+
+def haarburger2019_table3(printed: Published) -> Table:
+    """H19's Table 3 from the counts behind it, and what they say of the readers.
+
+    Args:
+        printed: H19's printed values.
+    """
+    cells: dict[tuple[str, str], Mapping[str, float] | pd.Series] = {}
+    above, d_primes = [], []
+    for reader, own in reader_answers(printed).groupby("reader", sort=False):
+        counts = own.set_index("set")[["right", "n"]]
+        real_right, n_real = map(int, counts.loc["real"])
+        for name in (*counts.index, "all"):
+            right, n = map(int, counts.sum() if name == "all" else counts.loc[name])
+            measured = share_right(right, n)
+            if name != "real":
+                fakes = (right - real_right, n - n_real) if name == "all" else (right, n)
+                measured = pd.concat([measured, measure_answers(real_right, n_real, *fakes).drop(index=measured.index)])
+            column = f"{reader}, {name}"
+            cells |= {(ANSWER_ROWS[str(measure)][0], column): row for measure, row in measured.iterrows() if measure in ANSWER_ROWS}
+            cells |= {(ANSWER_ROWS["right"][0], column): {"value": right}, (ANSWER_ROWS["n"][0], column): {"value": n}}
+            above.append(float(measured["low"]["accuracy"]) > CHANCE)
+        d_primes.append(f"{number(measured['value']['d_prime'], 2)} ({reader})")
+    return Table(
+        frame=_frame([name for name, _ in ANSWER_ROWS.values()], list(dict.fromkeys(column for _, column in cells)), cells),
+        decimals=dict(ANSWER_ROWS.values()),
+        caption="H19's readers, from the counts behind its Table 3. No measurement of this run: nobody read its images.",
+        notes=(
+            "Counts: the only ones that round to the printed shares. Share right of a generator: its fakes alone; of all: real and fake. 95 % interval: exact (Clopper-Pearson); P: two-sided exact binomial.",
+            "Balanced share, d′ and c of a generator: its fakes against all real patches. d′: z of the fakes called fake plus z of the reals called real, from (count + 1/2) / (n + 1), delta method; 0 "
+            "is no difference to the reader. c below 0: a leaning to call patches fake.",
+            f"H19 concludes that readers do not easily tell real from fake. Its counts say otherwise: {sum(above)} of {len(above)} intervals of the share right lie above 0.5, and d′ over all patches is "
+            f"{' and '.join(d_primes)}.",
+            "One reader of each kind: the intervals are over patches, and say nothing of other readers.",
+        ),
+        bounds=frozenset({ANSWER_ROWS["p"][0]}),
+    )
+
+
 def write(table: Table, output_stem: Path, *, label: str) -> None:
     """Write `<stem>.csv` (full precision), `.tex` (booktabs), `.html` (a fragment) and `.md`.
 
@@ -266,8 +404,8 @@ def number(value: float, decimals: int) -> str:
 
 def upper_bound(value: float, decimals: int) -> str:
     """`≤ 0.001`, rounded up so that it stays true."""
-    # less a rounding error, lest 0.05 become 0.051
-    return f"≤ {number(math.ceil(value * 10**decimals - 1e-9) / 10**decimals, decimals)}"
+    # less a rounding error, lest 0.05 become 0.051; and no bound of 0
+    return f"≤ {number(max(math.ceil(value * 10**decimals - 1e-9), 1) / 10**decimals, decimals)}"
 
 
 def interval(low: float, high: float, decimals: int) -> str:

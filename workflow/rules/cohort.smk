@@ -4,14 +4,15 @@ From raw files to a clean cohort with a store.
 REQUIRED INPUTS
     cohorts.NAME.source.root    a folder of images (null: phantoms are made first)
 OUTPUTS
-    results/cohorts/NAME/cohort.parquet      one row an image kept; no identity
+    results/cohorts/NAME/cohort.parquet      one row an image (breast MR: a patch) kept; no identity
     results/cohorts/NAME/exclusions.csv      one row a file found: kept, excluded or quarantined, with the reason
     results/cohorts/NAME/flow.{csv,png,pdf}  the flow diagram
     results/cohorts/NAME/detector.csv        the clip and device detector on planted truth (phantoms only)
     results/stores/NAME/part-PPP.zarr        the pixels, at every level of detail
     results/cohorts/NAME/private/            the only place with paths and original UIDs
 
-Steps: make_phantoms, index_cohort, exclude_by_header, prepare_images (scattered), select_cohort, draw_cohort_flow, evaluate_detector
+Steps: make_phantoms, index_cohort, exclude_by_header, prepare_images (scattered), select_cohort, draw_cohort_flow, evaluate_detector, label_cohort
+Breast MR, whose images are patches of exams: group_exams, cut_patches (scattered) and select_patches stand in for the middle three; a ledger's rows are files still.
 """
 
 
@@ -109,7 +110,7 @@ rule prepare_images:
     benchmark:
         "benchmarks/runs/prepare_images/{cohort}_{part}.tsv"
     wildcard_constraints:
-        cohort=names(CONFIG.cohorts),
+        cohort=names(pictures()),
     conda:
         "../../envs/core.yaml"
     threads: 2
@@ -145,6 +146,8 @@ rule select_cohort:
         "logs/select_cohort/{cohort}.log",
     benchmark:
         "benchmarks/runs/select_cohort/{cohort}.tsv"
+    wildcard_constraints:
+        cohort=names(pictures()),
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -163,6 +166,111 @@ rule select_cohort:
         "Selecting cohort {wildcards.cohort}"
     script:
         "../../scripts/select_cohort.py"
+
+
+rule group_exams:
+    input:
+        unpack(raw_images),
+        unpack(raw_table),
+        index="results/cohorts/{cohort}/private/index.parquet",
+    output:
+        decisions="results/cohorts/{cohort}/private/exam_decisions.parquet",
+        exams="results/cohorts/{cohort}/private/exams.parquet",
+        lesions="results/cohorts/{cohort}/private/lesions.parquet",
+    log:
+        "logs/group_exams/{cohort}.log",
+    benchmark:
+        "benchmarks/runs/group_exams/{cohort}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        task=task(
+            "group_exams",
+            source="cohorts.{cohort}.source",
+            header_rules="cohorts.{cohort}.exclude.header_rules",
+            t2_from="cohorts.{cohort}.patches.t2_from",
+            parts="cohorts.{cohort}.parts",
+        ),
+    message:
+        "Grouping the files of cohort {wildcards.cohort} into exams"
+    script:
+        "../../scripts/group_exams.py"
+
+
+rule cut_patches:
+    input:
+        unpack(raw_images),
+        exams="results/cohorts/{cohort}/private/exams.parquet",
+        lesions="results/cohorts/{cohort}/private/lesions.parquet",
+    output:
+        store=directory("results/stores/{cohort}/part-{part}.zarr"),
+        features="results/cohorts/{cohort}/features/part-{part}.parquet",
+    log:
+        "logs/cut_patches/{cohort}_{part}.log",
+    benchmark:
+        "benchmarks/runs/cut_patches/{cohort}_{part}.tsv"
+    wildcard_constraints:
+        cohort=names(examined()),
+    conda:
+        "../../envs/core.yaml"
+    threads: 2
+    resources:
+        mem_mb=scaled(8000),
+        runtime=scaled(240),
+    params:
+        task=task(
+            "cut_patches",
+            root="cohorts.{cohort}.source.root",
+            simulated="cohorts.{cohort}.source.simulated",
+            pixels="cohorts.{cohort}.pixels",
+            patches="cohorts.{cohort}.patches",
+        ),
+    message:
+        "Cutting patches of part {wildcards.part} of cohort {wildcards.cohort}"
+    script:
+        "../../scripts/cut_patches.py"
+
+
+rule select_patches:
+    input:
+        index="results/cohorts/{cohort}/private/index.parquet",
+        decisions="results/cohorts/{cohort}/private/exam_decisions.parquet",
+        exams="results/cohorts/{cohort}/private/exams.parquet",
+        features=lambda wildcards: [
+            f"results/cohorts/{wildcards.cohort}/features/part-{part}.parquet" for part in parts(CONFIG.cohorts[wildcards.cohort].parts)
+        ],
+    output:
+        cohort="results/cohorts/{cohort}/cohort.parquet",
+        exclusions="results/cohorts/{cohort}/exclusions.csv",
+        flow="results/cohorts/{cohort}/flow.csv",
+    log:
+        "logs/select_patches/{cohort}.log",
+    benchmark:
+        "benchmarks/runs/select_patches/{cohort}.tsv"
+    wildcard_constraints:
+        cohort=names(examined()),
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(30),
+    params:
+        task=task(
+            "select_patches",
+            header_rules="cohorts.{cohort}.exclude.header_rules",
+            split="cohorts.{cohort}.split",
+            maximum_quarantined="cohorts.{cohort}.source.maximum_quarantined",
+            simulated="cohorts.{cohort}.source.simulated",
+        ),
+    message:
+        "Selecting the patches of cohort {wildcards.cohort}"
+    script:
+        "../../scripts/select_patches.py"
 
 
 rule draw_cohort_flow:

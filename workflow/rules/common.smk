@@ -29,13 +29,13 @@ try:
 except LookalikeError as error:
     raise WorkflowError(str(error)) from None
 
-# The user's generators and synthetic sets, and those of D21's runs. Dumped once: task() looks into it for every job.
+# The user's generators and synthetic sets, and those of the studies (D21's runs, H19's generators). Dumped once: task() looks into it for every job.
 ALL = CONFIG.with_runs()
 PLAIN = ALL.model_dump(mode="json")
 RUNS = {run.name: run for run in CONFIG.runs()}
-# Names of D21's real image sets, and of its runs; an alternation of hundreds of names would be slow.
+# Names of D21's real image sets, and of its runs and H19's generators; an alternation of hundreds of names would be slow.
 SETTING = r"dumont2021/[a-z0-9_]+/[a-z0-9_]+"
-RUN = rf"{SETTING}/[a-z0-9_]+/seed_\d+"
+RUN = rf"(?:{SETTING}/[a-z0-9_]+/seed_\d+|haarburger2019/[a-z0-9_]+)"
 
 # Better now than in a job's log an hour later. A cohort that is done does not need its raw data any more.
 for name, cohort in CONFIG.cohorts.items():
@@ -74,6 +74,16 @@ def task(rule, plain=None, **branches):
 
 def parts(count):
     return [f"{part:03d}" for part in range(count)]
+
+
+def examined():
+    """Cohorts whose images are patches of exams."""
+    return {name: cohort for name, cohort in CONFIG.cohorts.items() if cohort.kind == "breast_mr"}
+
+
+def pictures():
+    """Cohorts whose images are files."""
+    return {name: cohort for name, cohort in CONFIG.cohorts.items() if name not in examined()}
 
 
 def image_set(name):
@@ -164,87 +174,6 @@ def origin_of(images):
     return CONFIG.cohort_of(images)
 
 
-def settings_of_study():
-    """Names of D21's real image sets, in the config's order."""
-    benchmarks = CONFIG.dumont2021.benchmarks if CONFIG.dumont2021 else {}
-    return [f"dumont2021/{name}/{setting}" for name, benchmark in benchmarks.items() for setting in benchmark.settings]
-
-
-def setting_task(wildcards):
-    """What the choice of a setting's images depends on."""
-    images = f"dumont2021/{wildcards.bench}/{wildcards.setting}"
-    setting = CONFIG.setting(images)
-    choice = {name: getattr(setting, name) for name in ("classes", "samples", "validation", "test")}
-    simulated = f"cohorts.{CONFIG.cohort_of(images)}.source.simulated"
-    return task("select_setting", {"choice": {**choice, "seed": CONFIG.dumont2021.benchmarks[wildcards.bench].seed}}, simulated=simulated)(wildcards)
-
-
-def study_task(rule, **branches):
-    """Parameter of a rule on all settings and runs of D21."""
-    settings = {}
-    for images in settings_of_study():
-        setting, cohort = CONFIG.setting(images), CONFIG.cohort_of(images)
-        plan = {name: getattr(setting, name) for name in ("dimension", "resolution", "classes", "samples")}
-        settings[images.removeprefix("dumont2021/")] = {**plan, "cohort": cohort, "generators": list(CONFIG.recipes(setting))}
-    simulated = any(CONFIG.cohorts[plan["cohort"]].source.simulated for plan in settings.values())
-    return task(rule, {"settings": settings, "simulated": simulated}, **branches)
-
-
-def pictured():
-    """The runs that pictures show: of each benchmark its pictured setting, with each generator's first repetition."""
-    benchmarks = CONFIG.dumont2021.benchmarks if CONFIG.dumont2021 else {}
-    settings = {name: benchmark.pictured or next(iter(benchmark.settings)) for name, benchmark in benchmarks.items()}
-    return {name: [run for run in RUNS.values() if (run.benchmark, run.setting, run.seed) == (name, setting, 1)] for name, setting in settings.items()}
-
-
-def pictured_task(rule, **branches):
-    """Parameter of a rule that draws pictures."""
-    shown = {
-        name: {"cohort": CONFIG.cohort_of(runs[0].images), "generators": [run.generator for run in runs], "level": ALL.level(runs[0].name)}
-        for name, runs in pictured().items()
-    }
-    simulated = any(CONFIG.cohorts[plan["cohort"]].source.simulated for plan in shown.values())
-    return task(rule, {"benchmarks": shown, "simulated": simulated}, **branches)
-
-
-def pictured_images(wildcards):
-    """Real images, synthetic images, and the neighbours and gaps of the latter."""
-    files = {}
-    for name, runs in pictured().items():
-        for kind, paths in labelled(runs[0].images).items():
-            files[f"real_{kind}_{name}"] = paths
-        for run in runs:
-            for kind, paths in labelled(run.name).items():
-                files[f"synthetic_{kind}_{name}_{run.generator}"] = paths
-            files[f"neighbours_{name}_{run.generator}"] = f"results/measures/{run.name}/neighbours.parquet"
-            files[f"gap_{name}_{run.generator}"] = f"results/measures/{run.name}/auc_gap.csv"
-    return files
-
-
-def importance_classifiers(wildcards):
-    """Of a benchmark's pictured setting the real images, and the classifiers that learnt from them and from each generator's."""
-    runs = pictured()[wildcards.bench]
-    level = ALL.level(runs[0].name)
-    synthetic = {run.generator: classifier(run.name, level, 1) for run in runs}
-    return {**prefixed("real", labelled(runs[0].images)), "real": classifier(runs[0].images, level, 1), **synthetic}
-
-
-def importance_task(wildcards):
-    runs = pictured()[wildcards.bench]
-    plain = {"generators": [run.generator for run in runs], "level": ALL.level(runs[0].name)}
-    branches = {"patch": "utility.patch", "normalise": "utility.normalise", "device": "utility.classifier.device"}
-    return task("measure_importance", plain, **branches, simulated=simulated(runs[0].name))(wildcards)
-
-
-def study_flow(wildcards):
-    """What Figure 1 counts: of each benchmark its cohort's ledger and its images with labels."""
-    files = {}
-    for name, benchmark in CONFIG.dumont2021.benchmarks.items():
-        files[f"labelled_{name}"] = f"results/cohorts/{benchmark.cohort}/labelled.parquet"
-        files[f"flow_{name}"] = f"results/cohorts/{benchmark.cohort}/flow.csv"
-    return files
-
-
 def stage_settings(wildcards):
     """Config paths of a stage and of those below it: a change at stage k leaves 0..k-1 alone."""
     return {f"stage_{stage}": f"generators.{wildcards.generator}.stages.{stage}" for stage in range(int(wildcards.stage) + 1)}
@@ -282,7 +211,7 @@ def stopping_encoder(wildcards):
 def training_task(wildcards):
     generator = "generators.{generator}."
     keys = ("family", "labels", "split", "latent", "loss", "critic_steps", "adam_beta1", "adam_beta2", "adam_epsilon", "ema_kimg")
-    keys += ("minibatch_std_group", "mirror", "precision", "device", "seed")
+    keys += ("minibatch_std_group", "mirror", "precision", "device", "seed", "condition", "discriminator_norm", "sampler", "optimiser")
     branches = {key: generator + key for key in keys}
     pixels = f"cohorts.{CONFIG.cohort_of(ALL.generators[wildcards.generator].cohort)}.pixels.base"
     plain = {}
@@ -346,18 +275,13 @@ def item(name, *formats, folder="results/korkinof2021/{synthetic}/", category="K
     files = {
         first.replace(".", "_"): report(
             f"{folder}{name}.{first}",
-            caption=f"../report/{name if '{synthetic}' in folder else f'dumont2021_{name}'}.rst",
+            caption=f"../report/{name if '{synthetic}' in folder else f'{Path(folder).name}_{name}'}.rst",
             category=category,
             subcategory=subcategory,
             labels={"item": name, "set": subcategory},
         )
     }
     return {**files, **{suffix.replace(".", "_"): f"{folder}{name}.{suffix}" for suffix in others}}
-
-
-def study_item(name, *formats):
-    """The same for D21, whose items show all benchmarks."""
-    return item(name, *formats, folder="results/dumont2021/", category="DuMont Schütte 2021", subcategory="all benchmarks")
 
 
 def paper_item(name):
@@ -367,17 +291,6 @@ def paper_item(name):
         if CONFIG.korkinof2021 is None:
             raise WorkflowError("The config has no section `korkinof2021`, so this target has nothing to make. Give it one: korkinof2021: {synthetic: NAME}.")
         return f"results/korkinof2021/{CONFIG.korkinof2021.synthetic}/{name}"
-
-    return of_job
-
-
-def study_target(name):
-    """Input function of a named target of D21."""
-
-    def of_job(wildcards):
-        if CONFIG.dumont2021 is None:
-            raise WorkflowError("The config has no section `dumont2021`, so this target has nothing to make. config/config.yaml has one to start from.")
-        return f"results/dumont2021/{name}"
 
     return of_job
 
@@ -399,36 +312,34 @@ def paper_synthetic():
     return [CONFIG.korkinof2021.synthetic] if CONFIG.korkinof2021 else []
 
 
-STUDY = ["table1.html", "summary.html", *(f"figure{number}.png" for number in range(1, 8))]
-
-
 def published():
     """Printed values of the papers that the config has."""
-    papers = {"korkinof2021": CONFIG.korkinof2021, "dumont2021": CONFIG.dumont2021}
+    papers = {"korkinof2021": CONFIG.korkinof2021, "dumont2021": CONFIG.dumont2021, "haarburger2019": CONFIG.haarburger2019}
     return [f"config/published/{paper}.yaml" for paper, section in papers.items() if section]
 
 
-def studied():
-    """What D21's printed values are compared with."""
-    return {"settings": "results/dumont2021/settings.csv", "runs": "results/dumont2021/runs.csv"} if CONFIG.dumont2021 else {}
-
-
 def compared_values(wildcards):
-    """What the printed values of both papers are compared with."""
+    """What the papers' printed values are compared with."""
     benchmarks = CONFIG.dumont2021.benchmarks if CONFIG.dumont2021 else {}
     labels = {f"labelled_{name}": f"results/cohorts/{benchmark.cohort}/labelled.parquet" for name, benchmark in benchmarks.items()}
     tables = collect("results/measures/{synthetic}/{measure}.csv", synthetic=paper_synthetic(), measure=MEASURES)
-    return {"published": published(), "tables": tables, **studied(), **labels}
+    patches = {name: f"results/haarburger2019/{name}.csv" for name in ("classes", "counts") if CONFIG.haarburger2019}
+    return {"published": published(), "tables": tables, **studied(), **labels, **patches}
 
 
 def papers_task(rule, plain=None, **branches):
-    """What the comparison and the index page depend on, which show both papers: of their sections only what is shown, and whether phantoms stand behind them."""
+    """What the comparison and the index page depend on, which show all papers: of their sections only what is shown, and whether phantoms stand behind them."""
     main = CONFIG.korkinof2021
+    phantoms = {
+        "korkinof2021": bool(main) and branch(PLAIN, simulated(main.synthetic)),
+        "dumont2021": any(CONFIG.cohorts[CONFIG.cohort_of(images)].source.simulated for images in settings_of_study()),
+        "haarburger2019": bool(CONFIG.haarburger2019) and CONFIG.cohorts[CONFIG.haarburger2019.cohort].source.simulated,
+    }
     settings = {
         "korkinof2021": PLAIN["korkinof2021"],
-        "dumont2021": CONFIG.dumont2021 and {key: PLAIN["dumont2021"][key] for key in ("status", "tolerance")},
-        "simulated": bool(main) and branch(PLAIN, simulated(main.synthetic)),
-        "simulated_dumont2021": any(CONFIG.cohorts[CONFIG.cohort_of(images)].source.simulated for images in settings_of_study()),
+        **{paper: PLAIN[paper] and {key: PLAIN[paper][key] for key in ("status", "tolerance")} for paper in ("dumont2021", "haarburger2019")},
+        "phantoms": phantoms,
+        "simulated": any(phantoms.values()),
     }
     shared = {"coverage": "measures.coverage.definition", "bootstrap": "measures.bootstrap", "seed": "measures.seed"}
     return task(rule, {**settings, **(plain or {})}, **shared, **branches)
@@ -448,6 +359,9 @@ def index_inputs(wildcards):
             files["statistics"] = [f"results/generators/{generator}/stage_{stage}/statistics.jsonl" for stage in range(last_stage(generator) + 1)]
     if CONFIG.dumont2021:
         files["dumont2021"] = [f"results/dumont2021/{item}" for item in STUDY]
+    if CONFIG.haarburger2019:
+        files["haarburger2019"] = [f"results/haarburger2019/{item}" for item in PATCH_ITEMS]
+        files["classes"] = "results/haarburger2019/classes.csv"
     for cohort in CONFIG.cohorts:
         files[f"flow_{cohort}"] = f"results/cohorts/{cohort}/flow.png"
         files[f"exclusions_{cohort}"] = f"results/cohorts/{cohort}/exclusions.csv"
@@ -478,6 +392,8 @@ def final_outputs():
     """What `snakemake` makes when asked for nothing in particular."""
     outputs = ["results/index.html", "results/comparison.csv"] if published() else []
     outputs += [f"results/dumont2021/{item}" for item in STUDY] if CONFIG.dumont2021 else []
+    outputs += [f"results/haarburger2019/{item}" for item in PATCH_ITEMS] if CONFIG.haarburger2019 else []
+    outputs += [f"results/generators/{name}/stage_0/curves.png" for name in PATCH_SETS]
     for cohort in CONFIG.cohorts:
         outputs += [f"results/cohorts/{cohort}/exclusions.csv", f"results/cohorts/{cohort}/flow.png"]
     for generator, settings in CONFIG.generators.items():

@@ -38,6 +38,7 @@ rule sample_images:
             parts="synthetic.{synthetic}.parts",
             network="synthetic.{synthetic}.network",
             batch="synthetic.{synthetic}.batch",
+            balanced="synthetic.{synthetic}.balanced",
             device="synthetic.{synthetic}.device",
             seed="synthetic.{synthetic}.seed",
             bits=f"cohorts.{CONFIG.cohort_of(ALL.synthetic[wildcards.synthetic].real)}.pixels.bits",

@@ -25,6 +25,10 @@ MODALITIES = (
     *("REG", "RF", "RG", "RTDOSE", "RTIMAGE", "RTPLAN", "RTSTRUCT", "SC", "SEG", "SM", "SR", "TG", "US", "XA", "XC"),
 )
 CT_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
+MR_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1")
+SEGMENTATION_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4",)
+# The series of a breast MR exam that its patches are made of (H19: T2, T1 before and four times after contrast).
+PHASES = ("t2", "pre", "post_1", "post_2", "post_3", "post_4")
 MAMMOGRAPHY_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1")
 FOR_PROCESSING_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.1.2.1"
 TOMOSYNTHESIS_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.13.1.3", "1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5")
@@ -170,6 +174,24 @@ def not_head_ct(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
     return _reasons(index, (_is_other(index, "CT", CT_SOP_CLASSES), "modality is " + _known(index["modality"], MODALITIES)))
 
 
+def not_mr(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
+    """Neither MR nor a segmentation."""
+    other = _is_other(index, "MR", MR_SOP_CLASSES) & _is_other(index, "SEG", SEGMENTATION_SOP_CLASSES)
+    return _reasons(index, (other, "modality is " + _known(index["modality"], MODALITIES)))
+
+
+def no_phase(index: pd.DataFrame, exclude: Exclude) -> pd.Series:
+    """Series of an MR exam that no patch is made of (localisers, further T1 series, ...), and segmentations that no lesion names."""
+    unused = ~index["phase"].isin([*PHASES, "mask"])
+    return _reasons(
+        index,
+        (unused & (index["phase"] != ""), index["phase"] + " is not used"),
+        (unused & (index["modality"] == "SEG"), "a segmentation that no lesion names"),
+        (unused & index["sop_uid"].duplicated() & (index["sop_uid"] != ""), "same SOP Instance UID as a file before"),
+        (unused, "a series of no phase that is used"),
+    )
+
+
 HEADER_RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
@@ -187,6 +209,8 @@ HEADER_RULES: dict[str, Rule] = {
         view_not_wanted,
         field_too_small,
         not_head_ct,
+        not_mr,
+        no_phase,
     )
 }
 

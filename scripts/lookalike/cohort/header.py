@@ -138,9 +138,18 @@ TAGS = [
     "BreastImplantPresent",
     "ViewCodeSequence",
     "ViewModifierCodeSequence",
+    "SeriesNumber",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "AcquisitionTime",
+    "ContentTime",
+    "SeriesTime",
+    "TemporalPositionIdentifier",
+    "ContrastBolusAgent",
 ]
 
-# Every value that a header can give; patient_id, study_uid and series_uid never leave memory.
+# Every value that a header can give; patient_id, study_uid, series_uid, temporal and contrast never leave memory.
 EMPTY: dict[str, Any] = {
     "sop_uid": "",
     "patient_id": "",
@@ -171,6 +180,13 @@ EMPTY: dict[str, Any] = {
     "manufacturer": "",
     "model": "",
     "age": math.nan,
+    "series_number": math.nan,
+    "instance": math.nan,
+    "position": "",
+    "orientation": "",
+    "acquired": math.nan,
+    "temporal": math.nan,
+    "contrast": False,
 }
 
 
@@ -214,6 +230,12 @@ def normal_age(text: str) -> float:
         return math.nan
     years = float(match[1]) / {"M": 12.0, "W": 52.1775, "D": 365.2425}.get(match[2], 1.0)
     return years if 0 < years <= 120 else math.nan
+
+
+def seconds(text: str) -> float:
+    """Seconds since midnight from a DICOM time ("HHMMSS.FFFFFF", also cut short or with colons); NaN where it is none."""
+    match = re.fullmatch(r"([01]\d|2[0-3]):?([0-5]\d)(?::?([0-5]\d|60)(\.\d{1,6})?)?", text.strip())
+    return math.nan if match is None else 3600.0 * int(match[1]) + 60 * int(match[2]) + int(match[3] or 0) + float(match[4] or 0)
 
 
 def parse_header(dataset: Dataset, *, transfer_syntax: str = "") -> dict[str, Any]:
@@ -271,6 +293,13 @@ def parse_header(dataset: Dataset, *, transfer_syntax: str = "") -> dict[str, An
         "manufacturer": _text(dataset, "Manufacturer"),
         "model": _text(dataset, "ManufacturerModelName"),
         "age": normal_age(_text(dataset, "PatientAge")),
+        "series_number": _number(dataset, "SeriesNumber"),
+        "instance": _number(dataset, "InstanceNumber"),
+        "position": _numbers(dataset, "ImagePositionPatient", 3),
+        "orientation": _numbers(dataset, "ImageOrientationPatient", 6),
+        "acquired": next(filter(math.isfinite, (seconds(_text(dataset, tag)) for tag in ("AcquisitionTime", "ContentTime", "SeriesTime"))), math.nan),
+        "temporal": _number(dataset, "TemporalPositionIdentifier"),
+        "contrast": _text(dataset, "ContrastBolusAgent") != "",
     }
 
 
@@ -408,6 +437,16 @@ def _number(dataset: Dataset, keyword: str) -> float:
         return float(_text(dataset, keyword).split("\\")[0])
     except ValueError:
         return math.nan
+
+
+def _numbers(dataset: Dataset, keyword: str, count: int) -> str:
+    """So many finite numbers joined by a backslash, "" where they are not there."""
+    text = _text(dataset, keyword)
+    try:
+        numbers = [float(part) for part in text.split("\\")]
+    except ValueError:
+        return ""
+    return text if len(numbers) == count and all(map(math.isfinite, numbers)) else ""
 
 
 def _integer(dataset: Dataset, keyword: str, default: int) -> int:

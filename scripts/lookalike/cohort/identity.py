@@ -14,7 +14,7 @@ from typing import Literal
 
 from lookalike.errors import LookalikeError
 
-Kind = Literal["patient", "study", "image"]
+Kind = Literal["patient", "study", "image", "series"]
 DEFAULT_KEY = Path("private/identity.key")
 MINIMUM_KEY_BYTES = 16
 # Phantoms have no identity to protect, and a public key makes their hashes the same on every machine.
@@ -22,7 +22,7 @@ PHANTOM_KEY = b"lookalike demo key: public, protects nobody"
 
 
 def hash_identity(key: bytes, kind: Kind, value: str) -> str:
-    """First 16 hex digits of HMAC-SHA256(key, "kind:value"); a given value has unrelated hashes as patient, study and image."""
+    """First 16 hex digits of HMAC-SHA256(key, "kind:value"); a given value has unrelated hashes as patient, study, series and image."""
     return hmac.new(key, f"{kind}:{value}".encode(), hashlib.sha256).hexdigest()[:16]
 
 

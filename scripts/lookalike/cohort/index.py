@@ -17,7 +17,20 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from lookalike.cohort.adapters import cbis_ddsm, chexpert, cmmd, dicom, images, inbreast, nih_cxr14, rsna2022, rsna_ich, vindr_mammo
+from lookalike.cohort.adapters import (
+    breast_mr,
+    cbis_ddsm,
+    chexpert,
+    cmmd,
+    dicom,
+    duke_breast_mri,
+    images,
+    inbreast,
+    nih_cxr14,
+    rsna2022,
+    rsna_ich,
+    vindr_mammo,
+)
 from lookalike.cohort.header import EMPTY, read_dicom, read_raster
 from lookalike.cohort.identity import hash_identity
 from lookalike.errors import LookalikeError
@@ -75,14 +88,24 @@ INDEX_COLUMNS: dict[str, Column] = {
     "density": Column("str", 'BI-RADS density A to D, or "".'),
     "findings": Column("str", "Names in snake case joined by |, uncertain ones with a question mark behind; no_finding where the table says none."),
     "table_row": Column("bool", "The user's table has a row for the file; True where there is no table."),
+    "series": Column("str", 'Keyed hash of the series, or "".'),
+    "series_number": Column("float64", "SeriesNumber, NaN unknown."),
+    "instance": Column("float64", "InstanceNumber, or the number by which a named data set counts slices; NaN unknown."),
+    "position": Column("str", r'ImagePositionPatient in mm, x\y\z, or "".'),
+    "orientation": Column("str", r'ImageOrientationPatient, six numbers joined by a backslash, or "".'),
+    "acquired": Column("float64", "AcquisitionTime, else ContentTime, else SeriesTime, in seconds since midnight; NaN unknown."),
+    "phase": Column(
+        "str", 'Breast MR: t2, pre, post_1, post_2, ..., t1 (Duke), mask (a segmentation that the lesion table names), or "" (none of them).'
+    ),
 }
 
 
 class Adapter(NamedTuple):
-    """How a data set is read: its values a file, from headers, root and table; and whether its files are rasters, else DICOM."""
+    """How a data set is read: its values a file, from headers, root and table; whether its files are rasters, else DICOM; and its lesions, if they are told."""
 
     values: Callable[..., pd.DataFrame]
     raster: bool = False
+    lesions: Callable[..., pd.DataFrame] | None = None
 
 
 ADAPTERS: dict[str, Adapter] = {
@@ -96,6 +119,8 @@ ADAPTERS: dict[str, Adapter] = {
     "chexpert": Adapter(chexpert.values, raster=True),
     "nih_cxr14": Adapter(nih_cxr14.values, raster=True),
     "rsna_ich": Adapter(rsna_ich.values),
+    "breast_mr": Adapter(breast_mr.values, lesions=breast_mr.lesions),
+    "duke_breast_mri": Adapter(duke_breast_mri.values, lesions=duke_breast_mri.lesions),
 }
 
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima", ""}
@@ -125,7 +150,7 @@ def build_index(root: Path, *, adapter: str, table: Path | None, key: bytes, pro
     """
     if not root.is_dir():
         raise LookalikeError("The folder of raw images does not exist", str(root), "Mend `source.root`, or set it to null to use phantoms.")
-    values, raster = ADAPTERS[adapter]
+    values, raster, _ = ADAPTERS[adapter]
     paths, skipped = _image_files(root, raster=raster)
     log.info("%s: %d image files, %d other files skipped", adapter, len(paths), skipped)
     if not paths:
@@ -244,8 +269,9 @@ def _index_table(headers: pd.DataFrame, values: pd.DataFrame, *, key: bytes) -> 
     index = headers.copy()
     for name in ("view", "laterality", "implant", "image_type", "modality"):
         index[name] = values[name].where(values[name] != "", headers[name])
-    index["age"] = values["age"].where(values["age"].notna(), headers["age"])
-    for name in ("label", "density", "findings", "table_row"):
+    for name in ("age", "instance"):
+        index[name] = values[name].where(values[name].notna(), headers[name])
+    for name in ("label", "density", "findings", "table_row", "phase"):
         index[name] = values[name]
     studies = values["study"].where(values["study"] != "", headers["study_uid"])
     patients = values["patient"].where(values["patient"] != "", headers["patient_id"])
@@ -254,6 +280,7 @@ def _index_table(headers: pd.DataFrame, values: pd.DataFrame, *, key: bytes) -> 
     images = _image_keys(headers)
     index["patient"] = [hash_identity(key, "patient", value) for value in patients]
     index["study"] = [hash_identity(key, "study", value) if value else "" for value in studies]
+    index["series"] = [hash_identity(key, "series", value) if value else "" for value in headers["series_uid"]]
     index["image"] = [hash_identity(key, "image", value) for value in images]
     index["row_id"] = range(len(index))
     return index[list(INDEX_COLUMNS)].astype({name: column.dtype for name, column in INDEX_COLUMNS.items()})

@@ -158,7 +158,7 @@ def _in_proportion(available: pd.Series, total: int, *, setting: str, split: str
     return quota
 
 
-def synthetic_table(real: pd.DataFrame, *, name: str, images: int | None, seed: int) -> pd.DataFrame:
+def synthetic_table(real: pd.DataFrame, *, name: str, images: int | None, seed: int, balanced: bool = False) -> pd.DataFrame:
     """Rows of a synthetic set whose images have the labels, classes and splits of real ones: each real image's once, in random order, over and over.
 
     Args:
@@ -166,9 +166,17 @@ def synthetic_table(real: pd.DataFrame, *, name: str, images: int | None, seed: 
         name: of the set, for the images' names.
         images: how many; None = as many as there are real ones.
         seed: of the order.
+        balanced: take a real image of each class (by name) in turn, whatever the shares of the classes.
     """
     count = len(real) if images is None else images
     order = np.random.default_rng([seed, 2]).permutation(len(real))
-    rows = real.iloc[np.resize(order, count)].reset_index(drop=True)
+    chosen = np.resize(order, count)
+    if balanced:
+        groups = real["class"].to_numpy()[order]
+        classes = sorted(set(groups))
+        for number, label in enumerate(classes):
+            places = chosen[number :: len(classes)]
+            places[:] = np.resize(order[groups == label], len(places))
+    rows = real.iloc[chosen].reset_index(drop=True)
     names = [f"{name}-{index:07d}" for index in range(count)]
     return rows.assign(image=names, patient=names, study="", age=float("nan"), manufacturer="lookalike")

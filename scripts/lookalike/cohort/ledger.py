@@ -17,6 +17,8 @@ log = logging.getLogger("lookalike")
 # Below it, patient-disjoint halves and resamples of patients are the same few images again and again.
 MINIMUM_PATIENTS = 4
 QUARANTINES = ("unreadable", "undecodable")
+# Of cohorts whose images are made of several series.
+INCOMPLETE = "incomplete_exam"
 LEDGER_COLUMNS = ("image", "decision", "rule", "detail")
 COHORT_COLUMNS: dict[str, Column] = {
     "image": Column("str", "16 hex digits, keyed hash."),
@@ -72,8 +74,9 @@ def flow_counts(decisions: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
         rules: the rules in force, in the order in which they apply.
 
     Returns:
-        Columns step, rule, removed, remaining. First a row for all files found, then the two kinds of quarantine (no rule's doing, so they are taken off first),
-        then a row a rule: step "headers" or "pixels" says whether it is decided before or after decoding. Rules that removed nothing are there too.
+        Columns step, rule, removed, remaining. First a row for all files found, then the kinds of quarantine (no rule's doing, so they are taken off first;
+        incomplete_exam only where the rule no_phase makes exams), then a row a rule: step "headers" or "pixels" says whether it is decided before or after
+        decoding. Rules that removed nothing are there too.
 
     Raises:
         LookalikeError: the decisions name a rule that is not in force.
@@ -84,9 +87,10 @@ def flow_counts(decisions: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
         raise LookalikeError(
             f"The ledger names the rule `{unknown[0]}`, which is not in force", "cohort ledger", "Run the exclusion of this cohort again."
         )
+    kinds = [*QUARANTINES, INCOMPLETE] if "no_phase" in rules else list(QUARANTINES)
     quarantines = decisions.loc[decisions["decision"] == "quarantined", "rule"].value_counts()
-    removed = pd.concat([quarantines.reindex(list(QUARANTINES), fill_value=0), counts.reindex(list(rules), fill_value=0)]).astype(int)
-    steps = ["quarantine"] * len(QUARANTINES) + ["pixels" if rule in PIXEL_RULES else "headers" for rule in rules]
+    removed = pd.concat([quarantines.reindex(kinds, fill_value=0), counts.reindex(list(rules), fill_value=0)]).astype(int)
+    steps = ["quarantine"] * len(kinds) + ["pixels" if rule in PIXEL_RULES else "headers" for rule in rules]
     return pd.DataFrame(
         {
             "step": ["found", *steps],
@@ -122,6 +126,12 @@ def cohort_table(index: pd.DataFrame, decisions: pd.DataFrame, features: pd.Data
     # Headers' own words stay in the private index.
     table["view"] = table["view"].where(table["view"].isin([*KNOWN_VIEWS, ""]), "other")
     table["manufacturer"] = table["manufacturer"].map(normal_manufacturer)
+    warn_of_few_patients(table)
+    return table[list(COHORT_COLUMNS)].astype({name: column.dtype for name, column in COHORT_COLUMNS.items()})
+
+
+def warn_of_few_patients(table: pd.DataFrame) -> None:
+    """Log a warning where a cohort is too small to compare."""
     patients = table["patient"].nunique()
     if patients < MINIMUM_PATIENTS:
         log.warning(
@@ -130,13 +140,12 @@ def cohort_table(index: pd.DataFrame, decisions: pd.DataFrame, features: pd.Data
             patients,
             MINIMUM_PATIENTS,
         )
-    return table[list(COHORT_COLUMNS)].astype({name: column.dtype for name, column in COHORT_COLUMNS.items()})
 
 
 def _nothing_kept(index: pd.DataFrame, decisions: pd.DataFrame) -> LookalikeError:
     counts = decisions["rule"].value_counts()
     rule = str(counts.index[0])
-    if rule in ("unreadable", "undecodable"):
+    if rule in (*QUARANTINES, INCOMPLETE):
         fix = f"The most frequent reason is: {decisions.loc[decisions['rule'] == rule, 'detail'].value_counts().index[0]}."
     else:
         section = "pixel_rules" if rule in PIXEL_RULES else "header_rules"

@@ -26,7 +26,6 @@ _KINDS: dict[str, str] = {
     **{rule: "Excluded after decoding" for rule in PIXEL_RULES},
 }
 _QUARANTINED = "Quarantined"
-_QUARANTINES = ("unreadable", "undecodable")
 
 
 def draw(flow: pd.DataFrame, output_stem: Path, *, quarantined: int, label: str) -> None:
@@ -45,6 +44,7 @@ def draw(flow: pd.DataFrame, output_stem: Path, *, quarantined: int, label: str)
         LookalikeError: the numbers do not add up.
     """
     _check(flow, quarantined)
+    noun = "Files" if "no_phase" in set(flow["rule"]) else "Images"  # where images are patches of exams, a file is none
     # Main boxes from top to bottom, and the side box that leaves below each.
     boxes = [("Files found", int(flow["remaining"].iloc[0]))]
     sides: list[list[str]] = []
@@ -54,8 +54,8 @@ def draw(flow: pd.DataFrame, output_stem: Path, *, quarantined: int, label: str)
         sides.append(
             [f"{kinds[rows.index[0]]}: {rows['removed'].sum():,}", *(f"   {_words(row.rule)}: {row.removed:,}" for row in rows.itertuples())]
         )
-        boxes.append(("Images left", int(rows["remaining"].iloc[-1])))
-    boxes[-1] = ("Images kept", boxes[-1][1])
+        boxes.append((f"{noun} left", int(rows["remaining"].iloc[-1])))
+    boxes[-1] = (f"{noun} kept", boxes[-1][1])
 
     side_heights = [len(lines) * LINE + 2 * _PAD for lines in sides]
     height = _MAIN_HEIGHT * len(boxes) + sum(side_heights) + 2 * _GAP * len(sides) + 4
@@ -88,7 +88,7 @@ def _check(flow: pd.DataFrame, quarantined: int) -> None:
             f"rule {row['rule']}: removed {row['removed']}, remaining {row['remaining']}",
             "Make the flow table again from the ledger: each row's remaining is the former row's less what it removed.",
         )
-    counted = int(flow.loc[flow["rule"].isin(_QUARANTINES), "removed"].sum())
+    counted = int(flow.loc[flow["step"] == "quarantine", "removed"].sum())
     if counted != quarantined:
         raise LookalikeError(
             f"The cohort flow counts {counted} quarantined files, the ledger {quarantined}",

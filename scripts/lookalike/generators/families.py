@@ -3,40 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lookalike.generators import biggan, cpdgan, progan
+from lookalike.generators import biggan, cpdgan, dcgan, progan
 from lookalike.generators.layers import EqualisedConv, EqualisedDense, MinibatchStd, ShapedNetwork
 
-Generator = progan.Generator | cpdgan.Generator | biggan.Generator
-Discriminator = progan.Discriminator | cpdgan.Discriminator | biggan.Discriminator
+Generator = progan.Generator | cpdgan.Generator | biggan.Generator | dcgan.Generator
+Discriminator = progan.Discriminator | cpdgan.Discriminator | biggan.Discriminator | dcgan.Discriminator
 
-Layer = EqualisedConv | EqualisedDense | MinibatchStd | biggan.SpectralConv | biggan.SpectralDense
+Dense = EqualisedDense | biggan.SpectralDense | nn.Linear
+Convolution = EqualisedConv | biggan.SpectralConv | dcgan.Conv
+Layer = Dense | Convolution | MinibatchStd
 
 
-def build_generator(family: str, *, base: tuple[int, int], channels: Sequence[int], latent: int, labels: int, seed: int) -> Generator:
+def build_generator(
+    family: str, *, base: tuple[int, int], channels: Sequence[int], latent: int, labels: int, seed: int, image_channels: int = 1
+) -> Generator:
     """A family's generator with fresh weights; see there for what it takes.
 
     Raises:
         KeyError: no such family.
-        ValueError: the family cannot have that latent dimension.
+        ValueError: the family cannot have that latent dimension, or so few stages.
     """
-    families = {"progan": progan.Generator, "cpdgan": cpdgan.Generator, "biggan": biggan.Generator}
-    return families[family](base=base, channels=channels, latent=latent, labels=labels, seed=seed)
+    families = {"progan": progan.Generator, "cpdgan": cpdgan.Generator, "biggan": biggan.Generator, "dcgan": dcgan.Generator}
+    return families[family](base=base, channels=channels, latent=latent, labels=labels, seed=seed, image_channels=image_channels)
 
 
-def build_discriminator(family: str, *, base: tuple[int, int], channels: Sequence[int], group: int, labels: int, seed: int) -> Discriminator:
-    """A family's discriminator with fresh weights. BigGAN's has no minibatch standard deviation, hence no use for its group.
+def build_discriminator(
+    family: str,
+    *,
+    base: tuple[int, int],
+    channels: Sequence[int],
+    group: int,
+    labels: int,
+    seed: int,
+    image_channels: int = 1,
+    condition: dcgan.Condition = "maps",
+    norm: dcgan.Norm = "hidden",
+) -> Discriminator:
+    """A family's discriminator with fresh weights. The minibatch standard deviation, hence the group, is progan's and cpD-GAN's; condition and norm are DCGAN's.
 
     Raises:
         KeyError: no such family.
+        ValueError: the family cannot have so few stages.
     """
+    shape: dict[str, Any] = {"base": base, "channels": channels, "labels": labels, "seed": seed, "image_channels": image_channels}
+    if family == "dcgan":
+        return dcgan.Discriminator(**shape, condition=condition, norm=norm)
     if family == "biggan":
-        return biggan.Discriminator(base=base, channels=channels, labels=labels, seed=seed)
+        return biggan.Discriminator(**shape)
     families: dict[str, type[progan.Discriminator | cpdgan.Discriminator]] = {"progan": progan.Discriminator, "cpdgan": cpdgan.Discriminator}
-    return families[family](base=base, channels=channels, group=group, labels=labels, seed=seed)
+    return families[family](**shape, group=group)
 
 
 def describe(network: ShapedNetwork) -> list[dict[str, int | str]]:
@@ -53,11 +73,11 @@ def describe(network: ShapedNetwork) -> list[dict[str, int | str]]:
     def note(name: str, layer: Layer, output: Tensor) -> None:
         block, *rest = name.split(".")
         stage = rest.pop(0) if rest else network.stage if block.endswith("_rgb") else 0
-        dense = isinstance(layer, EqualisedDense | biggan.SpectralDense)
+        dense = isinstance(layer, Dense)
         channels, height, width = (output.shape[1], 1, 1) if dense else output.shape[1:]
-        if isinstance(layer, EqualisedConv | biggan.SpectralConv):
+        if isinstance(layer, Convolution):
             side = layer.weight.shape[-1]
-            kind = f"conv {side}x{side}" + (f" {layer.resample}" if isinstance(layer, EqualisedConv) and layer.resample != "none" else "")
+            kind = f"conv {side}x{side}" + ("" if isinstance(layer, biggan.SpectralConv) or layer.resample == "none" else f" {layer.resample}")
         else:
             kind = "dense" if dense else "minibatch std"
         size = sum(parameter.numel() for parameter in layer.parameters())

@@ -39,7 +39,7 @@ def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """
     small = _shrink(pixels)
     root = ndimage.gaussian_filter(np.sqrt(small), 1)  # breast, film base and padding differ by ratios, not by differences
-    threshold = _otsu(root)
+    threshold = otsu(root)
     bright = _opened(root > threshold)
     core = _largest(bright)
     if np.ptp(root) < 1 / 256 or not core.any():
@@ -191,7 +191,7 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))) if count else mask
 
 
-def _otsu(values: NDArray[np.float32]) -> float:
+def otsu(values: NDArray[np.float32]) -> float:
     """Otsu's threshold of values in [0, 1] (256 bins): it parts them so that the variance between the two sides is largest."""
     counts, edges = np.histogram(values, bins=256, range=(0, 1))
     centres = (edges[:-1] + edges[1:]) / 2

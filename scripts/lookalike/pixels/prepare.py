@@ -1,6 +1,6 @@
 """One scatter part of a cohort: every file decoded, shown, measured and stored.
 
-Files are decoded in worker processes, even when there is only one: a decoder that crashes or hangs on a broken file then costs one row.
+Files are decoded in worker processes, even when there is only one: a decoder that crashes or hangs on a broken file then costs one row (one exam of `patches`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import logging
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,9 @@ PROGRESS_SECONDS = 5.0
 DECODE_SECONDS = 300.0
 # Images in flight a worker: enough that none waits, few enough that memory stays flat.
 IN_FLIGHT = 3
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,6 @@ class Features:
 
 
 Prepared = tuple[Features, NDArray[np.float32] | None]
-Prepare = Callable[[Path], Prepared]
 
 
 def prepare_image(path: Path, *, pixels: Pixels, kind: Kind) -> Prepared:
@@ -118,9 +121,10 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
     """
     paths = [root / path for path in candidates["path"]]
     records = []
-    clock = _Progress(len(paths), f"part {part}")
+    clock = Progress(len(paths), f"part {part}", "images")
     with PartWriter(output, capacity=len(paths), base=pixels.base, levels=pixels.levels, bits=pixels.bits) as writer:
-        for features, picture in _prepared(paths, partial(prepare_image, pixels=pixels, kind=kind), processes=processes):
+        prepare = partial(prepare_image, pixels=pixels, kind=kind)
+        for features, picture in in_order(paths, prepare, failed=_failed, processes=processes, in_flight=IN_FLIGHT, seconds=DECODE_SECONDS):
             row = -1 if picture is None else writer.append(picture)
             records.append(asdict(features) | {"part": part, "row": row})
             clock.tick()
@@ -130,39 +134,54 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
     return table
 
 
-def _prepared(paths: list[Path], prepare: Prepare, *, processes: int) -> Iterator[Prepared]:
-    """Results in order. After a crash or a hang, the files that were in flight are tried again, each in a process of its own."""
+def in_order(
+    items: Sequence[Item], work: Callable[[Item], Result], *, failed: Callable[[str], Result], processes: int, in_flight: int, seconds: float
+) -> Iterator[Result]:
+    """Results of worker processes, in order. After a crash or a hang, the items that were in flight are tried again, each in a process of its own.
+
+    Args:
+        items: what `work` is called with.
+        work: picklable; an error that it raises is raised here.
+        failed: what stands for the result of an item that takes its process down or hangs, from a sentence.
+        processes: workers.
+        in_flight: items a worker that are begun, or done and not yet taken.
+        seconds: an item that is waited for longer hangs.
+    """
     done = 0
-    while done < len(paths):
-        flight: deque[Future[Prepared]] = deque()
+    while done < len(items):
+        flight: deque[Future[Result]] = deque()
         pool = _pool(processes)
         try:
-            while done < len(paths):
-                while len(flight) < IN_FLIGHT * processes and done + len(flight) < len(paths):
-                    flight.append(pool.submit(prepare, paths[done + len(flight)]))
-                result = flight[0].result(timeout=DECODE_SECONDS)
+            while done < len(items):
+                while len(flight) < in_flight * processes and done + len(flight) < len(items):
+                    flight.append(pool.submit(work, items[done + len(flight)]))
+                result = flight[0].result(timeout=seconds)
                 flight.popleft()
                 done += 1
                 yield result
         except (BrokenProcessPool, TimeoutError):
-            LOG.warning("a decoder crashed or hangs; the %d images in flight are decoded one by one", len(flight))
+            LOG.warning("a decoder crashed or hangs; the %d in flight are decoded one by one", len(flight))
         finally:
             _end(pool)
         for _ in flight:
-            result = _alone(paths[done], prepare)
+            result = _alone(items[done], work, failed, seconds)
             done += 1
             yield result
 
 
-def _alone(path: Path, prepare: Prepare) -> Prepared:
-    """One file in a process of its own, which it may take down."""
+def _failed(problem: str) -> Prepared:
+    return Features(problem=problem), None
+
+
+def _alone(item: Item, work: Callable[[Item], Result], failed: Callable[[str], Result], seconds: float) -> Result:
+    """One item in a process of its own, which it may take down."""
     pool = _pool(1)
     try:
-        return pool.submit(prepare, path).result(timeout=DECODE_SECONDS)
+        return pool.submit(work, item).result(timeout=seconds)
     except BrokenProcessPool:
-        return Features(problem="the decoder crashed"), None
+        return failed("the decoder crashed")
     except TimeoutError:
-        return Features(problem=f"the decoder took more than {DECODE_SECONDS:.0f} s"), None
+        return failed(f"the decoder took more than {seconds:.0f} s")
     finally:
         _end(pool)
 
@@ -180,11 +199,11 @@ def _end(pool: ProcessPoolExecutor) -> None:
         worker.kill()
 
 
-class _Progress:
+class Progress:
     """A line in the log every few seconds."""
 
-    def __init__(self, total: int, name: str) -> None:
-        self.total, self.name, self.done = total, name, 0
+    def __init__(self, total: int, name: str, things: str) -> None:
+        self.total, self.name, self.things, self.done = total, name, things, 0
         self.start = self.last = time.monotonic()
 
     def tick(self) -> None:
@@ -193,4 +212,5 @@ class _Progress:
         if now - self.last >= PROGRESS_SECONDS or self.done == self.total:
             self.last = now
             rate = self.done / max(now - self.start, 1e-9)
-            LOG.info("%s: %d of %d images, %.1f images/s, %.0f s left", self.name, self.done, self.total, rate, (self.total - self.done) / rate)
+            left = (self.total - self.done) / rate
+            LOG.info("%s: %d of %d %s, %.1f a second, %.0f s left", self.name, self.done, self.total, self.things, rate, left)

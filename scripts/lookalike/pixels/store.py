@@ -1,12 +1,14 @@
 """The image store: every level of detail of every image, one folder a scatter part, read as one array in table order.
 
-A part is a Zarr v3 group with arrays `level_0` ([n, *base]) to `level_K` ([n, *(base * 2^K)]). Lower levels are 2x2 means kept in floating point
-from the top, each rounded on its own (as the public code of progressive growing stores its levels). Shards keep the number of files small.
+A part is a Zarr v3 group with arrays `level_0` ([n, *base]) to `level_K` ([n, *(base * 2^K)]), of images of several channels [n, C, ...]. Lower levels are
+2x2 means kept in floating point from the top, each rounded on its own (as the public code of progressive growing stores its levels). Shards keep the number
+of files small.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -40,6 +42,12 @@ def level_shape(base: tuple[int, int], level: int) -> tuple[int, int]:
     return base[0] << level, base[1] << level
 
 
+def image_shape(base: tuple[int, int], level: int, channels: int) -> tuple[int, ...]:
+    """Shape of a level's images: [H, W], or [C, H, W] of several channels."""
+    shape = level_shape(base, level)
+    return shape if channels == 1 else (channels, *shape)
+
+
 def halve(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of 2x2 pixels of [..., H, W]; H and W even."""
     return np.asarray((images[..., ::2, ::2] + images[..., 1::2, ::2] + images[..., ::2, 1::2] + images[..., 1::2, 1::2]) / 4, dtype=np.float32)
@@ -51,21 +59,24 @@ def quantise(images: NDArray[np.float32], bits: Literal[8, 16]) -> Stored:
     return np.clip(np.rint(images * np.float32(top)), 0, top).astype(np.uint8 if bits == 8 else np.uint16)
 
 
-def write_part(path: Path, images: Iterable[NDArray[np.float32]], *, n: int, base: tuple[int, int], levels: int, bits: Literal[8, 16]) -> None:
+def write_part(
+    path: Path, images: Iterable[NDArray[np.float32]], *, n: int, base: tuple[int, int], levels: int, bits: Literal[8, 16], channels: int = 1
+) -> None:
     """Write one part; it appears at `path` whole, or not at all.
 
     Args:
         path: folder `part-<number>.zarr`, replaced if there.
-        images: top-level pictures, [base * 2^(levels-1)] float32 in [0, 1].
+        images: top-level pictures, [base * 2^(levels-1)], of several channels [C, ...], float32 in [0, 1].
         n: how many there are.
         base: shape of level 0.
         levels: number of levels.
         bits: 8 or 16 a pixel.
+        channels: channels of an image.
 
     Raises:
         LookalikeError: there are more or fewer than n images, or one has another shape.
     """
-    with PartWriter(path, capacity=n, base=base, levels=levels, bits=bits) as writer:
+    with PartWriter(path, capacity=n, base=base, levels=levels, bits=bits, channels=channels) as writer:
         for image in images:
             writer.append(image)
         if writer.written != n:
@@ -78,12 +89,12 @@ class PartWriter:
     Args:
         path: as of `write_part`.
         capacity: most images that will come; fewer may.
-        base, levels, bits: as of `write_part`.
+        base, levels, bits, channels: as of `write_part`.
     """
 
-    def __init__(self, path: Path, *, capacity: int, base: tuple[int, int], levels: int, bits: Literal[8, 16]) -> None:
-        self.path, self.capacity, self.levels, self.bits = path, capacity, levels, bits
-        self.shape = level_shape(base, levels - 1)
+    def __init__(self, path: Path, *, capacity: int, base: tuple[int, int], levels: int, bits: Literal[8, 16], channels: int = 1) -> None:
+        self.path, self.capacity, self.levels, self.bits, self.channels = path, capacity, levels, bits, channels
+        self.shape = image_shape(base, levels - 1, channels)
         self.written = 0
         self._base = base
         self._pixels = hashlib.sha256()
@@ -94,12 +105,13 @@ class PartWriter:
         # what an earlier, killed attempt at this part left behind; a part has one writer at a time
         for stale in self.path.parent.glob(f".{self.path.name}.*.part"):
             shutil.rmtree(stale)
-        self._group = group = zarr.create_group(self._temporary, attributes={"base": list(self._base), "levels": self.levels, "bits": self.bits})
+        attributes = {"base": list(self._base), "levels": self.levels, "bits": self.bits, "channels": self.channels}
+        self._group = group = zarr.create_group(self._temporary, attributes=attributes)
         dtype = np.dtype(f"u{self.bits // 8}")
         self._arrays: list[zarr.Array] = []
         for level in range(self.levels):
-            shape = level_shape(self._base, level)
-            size = shape[0] * shape[1] * dtype.itemsize
+            shape = image_shape(self._base, level, self.channels)
+            size = math.prod(shape) * dtype.itemsize
             chunk = max(1, min(CHUNK_BYTES // size, self.capacity))
             shard = chunk * max(1, min(SHARD_BYTES // (size * chunk), -(-self.capacity // chunk)))
             self._arrays.append(
@@ -117,7 +129,7 @@ class PartWriter:
         return self
 
     def append(self, image: NDArray[np.float32]) -> int:
-        """Add a top-level picture, [H, W] in [0, 1]; returns its row."""
+        """Add a top-level picture, [H, W] or [C, H, W] in [0, 1]; returns its row."""
         if image.shape != self.shape or self.written == self.capacity:
             wrong = (
                 f"image {self.written} has the shape {image.shape}, not {self.shape}"
@@ -201,6 +213,7 @@ class ImageStore:
         self.base: tuple[int, int] = (first["base"][0], first["base"][1])
         self.levels: int = first["levels"]
         self.bits: Literal[8, 16] = first["bits"]
+        self.channels: int = first["channels"]
         wanted = dict(zip(rows.index, rows.to_numpy().tolist(), strict=True))
         for number, group in groups.items():
             self._check(group, numbers[number], wanted.get(number, [0, -1]))
@@ -209,12 +222,14 @@ class ImageStore:
         """Of the pixels of all parts: two stores with the same table and other pixels differ here."""
 
     def _check(self, group: zarr.Group, path: Path, rows: list[int]) -> None:
-        if _attributes(group) != {"base": list(self.base), "levels": self.levels, "bits": self.bits}:
-            raise LookalikeError("base, levels or bits differ from the other parts'", path.name, "Make all parts of a store with one config.")
+        if _attributes(group) != {"base": list(self.base), "levels": self.levels, "bits": self.bits, "channels": self.channels}:
+            raise LookalikeError(
+                "base, levels, channels or bits differ from the other parts'", path.name, "Make all parts of a store with one config."
+            )
         lengths = set()
         for level in range(self.levels):
             array = group.get(f"level_{level}")
-            if not isinstance(array, zarr.Array) or array.shape[1:] != level_shape(self.base, level):
+            if not isinstance(array, zarr.Array) or array.shape[1:] != image_shape(self.base, level, self.channels):
                 raise LookalikeError(f"level {level} is missing or has a wrong shape", path.name, "Delete the part and make it again.")
             lengths.add(array.shape[0])
         if len(lengths) != 1:
@@ -232,14 +247,17 @@ class ImageStore:
         if not 0 <= number < self.levels:
             raise LookalikeError(f"level {number} does not exist", "image store", f"Levels are 0 to {self.levels - 1}.")
         arrays = {part: group[f"level_{number}"] for part, group in self._groups.items()}
-        return Level(arrays, self._part, self._row, level_shape(self.base, number), self.bits)  # type: ignore[arg-type]  # arrays, checked in _check
+        return Level(arrays, self._part, self._row, image_shape(self.base, number, self.channels), self.bits)  # type: ignore[arg-type]  # arrays, checked in _check
 
 
 class Level:
-    """One level of a store as a read-only array, [n, H, W] of uint8 or uint16. May be read from several threads, and after a fork."""
+    """One level of a store as a read-only array, [n, H, W] or, of several channels, [n, C, H, W], of uint8 or uint16.
+
+    May be read from several threads, and after a fork.
+    """
 
     def __init__(
-        self, arrays: dict[int, zarr.Array], part: NDArray[np.int64], row: NDArray[np.int64], shape: tuple[int, int], bits: Literal[8, 16]
+        self, arrays: dict[int, zarr.Array], part: NDArray[np.int64], row: NDArray[np.int64], shape: tuple[int, ...], bits: Literal[8, 16]
     ) -> None:
         self._arrays, self._part, self._row = arrays, part, row
         self.shape = (len(part), *shape)
@@ -254,7 +272,7 @@ class Level:
     @overload
     def __getitem__(self, index: slice | ArrayLike) -> Stored: ...
     def __getitem__(self, index: int | slice | ArrayLike) -> Stored:
-        """Images by number (giving [H, W]), slice, index array or boolean mask (giving [n, H, W]), in the order asked for."""
+        """Images by number (giving one image), slice, index array or boolean mask (giving several), in the order asked for."""
         chosen = np.arange(len(self))[index]  # type: ignore[index]  # numpy knows every kind of index, and its errors are right
         if chosen.ndim == 0:
             return self._read(chosen[None])[0]
@@ -297,7 +315,7 @@ def _number(path: Path) -> int:
 
 
 def _attributes(group: zarr.Group) -> dict[str, Any]:
-    return {name: group.attrs[name] for name in ("base", "levels", "bits")}
+    return {**{name: group.attrs[name] for name in ("base", "levels", "bits")}, "channels": group.attrs.get("channels", 1)}  # older stores had one
 
 
 def _open(path: Path) -> zarr.Group:

@@ -21,11 +21,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
 from lookalike import config
 from lookalike.errors import LookalikeError
-from lookalike.training.data import Images, Labels, evaluated_images, real_batches
+from lookalike.training.data import Classes, Images, Labels, evaluated_images, real_batches
 from lookalike.training.device import choose_device
 from lookalike.training.ranks import ALONE, Ranks
 from lookalike.training.schedule import Schedule, schedule_of
@@ -58,11 +59,11 @@ def train_stage(
     follow: int | None = None,  # images to show, whatever the config says: what the judge of another seed's training found best
 ) -> None:
     """Train one stage and write its weights and statistics. Several ranks do so together, each with its share of every batch: for any number of them the result
-    is the same but for the order in which floating-point numbers are added (BigGAN: and for its batch norm, which is of a share), and a state saved with one
+    is the same but for the order in which floating-point numbers are added (BigGAN and DCGAN: and for batch norm, which is of a share), and a state saved with one
     number is good for another.
 
     With stopping, the averaged generator is judged after the stage's images and at intervals from then on; when patience is at its end, or the maximum is
-    reached, the networks of the smallest distance are written.
+    reached, the networks of the smallest distance are written. As the smallest of several is too small, they are judged once more, on other images.
 
     Raises:
         LookalikeError: the images, the labels or the former stage do not fit, a loss is no longer finite, or a file cannot be written.
@@ -73,7 +74,9 @@ def train_stage(
     shape = (base[0] << level, base[1] << level)
     _check_images(images, labels, shape, generator, schedule, ranks)
     device = choose_device(generator.device, threads=threads, ranks=ranks)
-    step = Step(_networks(generator, stage, base, labels, previous), generator, schedule, device, ranks, labels)
+    image_channels = images.shape[1] if len(images.shape) == 4 else 1
+    step = Step(_networks(generator, stage, base, labels, previous, image_channels), generator, schedule, device, ranks, labels)
+    classes = labels.classes() if labels and generator.sampler == "balanced" else None
     record = Record(statistics, schedule, f"stage {stage} {shape[0]}x{shape[1]}", device)
     search = Search(generator.stopping.patience if generator.stopping else 0)
 
@@ -104,6 +107,7 @@ def train_stage(
         stage=stage,
         mirror=generator.mirror,
         share=step.share,
+        classes=classes,
     )
     saved = time.monotonic()
     with closing(stream), _caught(signal.SIGTERM, signal.SIGURG) as caught:
@@ -115,7 +119,7 @@ def train_stage(
             if schedule.judges(nimg):
                 if owner is not None:
                     record.check(nimg)
-                    search.add(nimg, _distance(step, judge, generator, stage, len(images)), step.networks())
+                    search.add(nimg, _distance(step, judge, generator, stage, images, classes), step.networks())
                 if ranks.maximum(search.over):
                     break
             stop = ranks.maximum(caught[0] if caught else 0)  # whichever rank was told, all leave after the same step
@@ -145,6 +149,9 @@ def train_stage(
         stopped = "schedule"
     else:
         stopped = f"no improvement in {search.patience} evaluations" if search.over else "maximum"
+    if search.best:
+        for which, network in step.networks().items():
+            network.load_state_dict(search.best[which])
     about = {
         "family": generator.family,
         "base": list(base),
@@ -153,10 +160,13 @@ def train_stage(
         "group": generator.minibatch_std_group,
         "stage": stage,
         "level": level,
+        "image_channels": image_channels,
+        **({"condition": generator.condition, "discriminator_norm": generator.discriminator_norm} if generator.family == "dcgan" else {}),
         "labels": labels.names if labels else [],
         "label_vectors": labels.most_frequent(PICTURED).astype(int).tolist() if labels else [],
         "nimg": search.minimum["nimg"] if search.evaluations else nimg,
         "evaluations": search.evaluations,
+        "second_draw": _distance(step, judge, generator, stage, images, classes, draw=1) if search.evaluations else None,
         "stopped": stopped,
         "loss": generator.loss.model_dump(),
         "digest": digest,
@@ -165,34 +175,40 @@ def train_stage(
     with owner.writes():
         if record.steps:
             record.tick(nimg)
-        for which, network in step.networks().items():
-            if search.best:
-                network.load_state_dict(search.best[which])
         save_networks(output, step.networks(), about)
 
 
-def _distance(step: Step, judge: Judge | None, generator: config.Generator, stage: int, images: int) -> float:
+def _distance(
+    step: Step, judge: Judge | None, generator: config.Generator, stage: int, images: Images, classes: Classes | None, draw: int = 0
+) -> float:
     """Distance of images of the averaged generator, made with the labels of the reals that the judge holds them against."""
     assert judge is not None
     assert generator.stopping is not None
     count, labels = generator.stopping.images, step.labels
+    reals = evaluated_images(len(images), count, seed=generator.seed, stage=stage, classes=classes, draw=draw)
     made = generate(
         step.average,
         count=count,
         latent=generator.latent,
-        labels=None if labels is None else labels[evaluated_images(images, count, seed=generator.seed, stage=stage)],
+        labels=None if labels is None else labels[reals],
         batch=step.schedule.batch,
         seed=generator.seed,
         stage=stage,
         device=step.device,
+        bits=8 if images.dtype == np.uint8 else 16,
+        draw=draw,
     )
-    return judge(made)
+    return judge(made, reals)
 
 
 def _check_images(
     images: Images, labels: Labels | None, shape: tuple[int, int], generator: config.Generator, schedule: Schedule, ranks: Ranks
 ) -> None:
-    if len(images) == 0 or tuple(images.shape[1:]) != shape:
+    if len(images.shape) == 4 and generator.family != "dcgan":
+        raise LookalikeError(
+            f"{generator.family} makes images of one channel, but the cohort's have {images.shape[1]}", "generators.*.family", "Use the family dcgan."
+        )
+    if len(images) == 0 or tuple(images.shape[-2:]) != shape:
         found = f"{len(images)} images of {' x '.join(map(str, images.shape[1:]))}"
         raise LookalikeError(
             f"A stage of {shape[0]} x {shape[1]} was given {found}", "the cohort's image store", "Check pixels.base, pixels.levels and the split."
@@ -212,15 +228,18 @@ def _check_images(
         )
 
 
-def _networks(generator: config.Generator, stage: int, base: tuple[int, int], labels: Labels | None, previous: Path | None) -> Networks:
+def _networks(
+    generator: config.Generator, stage: int, base: tuple[int, int], labels: Labels | None, previous: Path | None, image_channels: int
+) -> Networks:
     if (previous is None) != (stage == 0):
         raise LookalikeError(f"Stage {stage} {'needs' if stage else 'takes no'} weights of a former stage", str(previous), "Check the rule's input.")
     former = read_weights(previous)[0] if previous else None
+    count = len(labels.names) if labels else 0
     try:
-        return build_networks(generator, stage=stage, base=base, labels=len(labels.names) if labels else 0, previous=former)
+        return build_networks(generator, stage=stage, base=base, labels=count, previous=former, image_channels=image_channels)
     except ValueError as error:
         if previous is None:
-            raise LookalikeError(f"The networks cannot be built: {error}", "generators.*.latent", "Choose another one.") from error
+            raise LookalikeError(f"The networks cannot be built: {error}", "generators.*.latent and channels", "Choose others.") from error
         raise LookalikeError(
             f"The former stage does not fit stage {stage}: {error}", str(previous), "Delete it and run the workflow again."
         ) from error
@@ -268,7 +287,7 @@ class Record:
         self._count_time()
         if not self.schedule.moves_generator(nimg - self.schedule.batch):
             return False
-        return self.seconds - self.since >= TICK_SECONDS or self.steps * self.schedule.batch * TICKS >= self.schedule.total
+        return self.seconds - self.since >= TICK_SECONDS or self.steps * self.schedule.batch * TICKS >= self.schedule.limit
 
     def check(self, nimg: int) -> None:
         """Raise when any loss since the last tick was not finite."""

@@ -1,8 +1,8 @@
-"""Adversarial losses, as pure functions of a critic and images: WGAN-GP with drift, the relativistic loss with R1 and R2, the hinge loss, and the
-auxiliary classifier's term. A critic that takes labels is closed over them: reals, fakes and their mixtures then have the labels of the batch.
+"""Adversarial losses, as pure functions of a critic and images: WGAN-GP with drift, the relativistic loss with R1 and R2, the hinge loss, those of the first
+GAN and of the first WGAN, and the auxiliary classifier's term. A critic that takes labels is closed over them: reals, fakes and their mixtures then have the labels of the batch.
 
 wgan_gp: Gulrajani et al. 2017 with the drift term of Karras et al. 2018. relativistic: RpGAN + R1 + R2 of Huang et al. 2024 (R3GAN), with both
-penalties at every step. Hinge: Miyato et al. 2018. All terms are means over the batch.
+penalties at every step. Hinge: Miyato et al. 2018. gan: Goodfellow et al. 2014. wgan: Arjovsky et al. 2017, whose clipping is the step's. All terms are means over the batch.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def discriminator_loss(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor, 
     wgan_gp: mean D(fake) - mean D(real) + gradient_penalty * mean (|grad D(x)| - 1)^2 + drift * mean D(real)^2, x = real + mix (fake - real).
     relativistic: mean softplus(D(fake) - D(real)) + gamma / 2 * mean |grad D(real)|^2 + gamma / 2 * mean |grad D(fake)|^2; images are paired by position.
     hinge: mean max(0, 1 - D(real)) + mean max(0, 1 + D(fake)), without a penalty.
+    gan: mean softplus(-D(real)) + mean softplus(D(fake)), the binary cross-entropy of scores that are logits, without a penalty.
+    wgan: mean D(fake) - mean D(real), without a penalty.
 
     Args:
         critic: the discriminator at its present alpha.
@@ -56,20 +58,27 @@ def discriminator_loss(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor, 
         penalty = (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()
         objective = (fake_scores - real_scores).mean() + loss.drift * real_scores.square().mean()
         total = objective + loss.gradient_penalty * penalty
-    elif loss.kind == "hinge":
-        real_scores, fake_scores = critic(real), critic(fake)
-        total = relu(1 - real_scores).mean() + relu(1 + fake_scores).mean()
-        penalty = torch.zeros_like(total)
-    else:
+    elif loss.kind == "relativistic":
         real_scores, real_gradient = input_gradient(critic, real)
         fake_scores, fake_gradient = input_gradient(critic, fake)
         penalty = (real_gradient.flatten(1).square().sum(1) + fake_gradient.flatten(1).square().sum(1)).mean()
         total = softplus(fake_scores - real_scores).mean() + loss.gamma / 2 * penalty
+    else:
+        real_scores, fake_scores = critic(real), critic(fake)
+        if loss.kind == "hinge":
+            total = relu(1 - real_scores).mean() + relu(1 + fake_scores).mean()
+        elif loss.kind == "gan":
+            total = softplus(-real_scores).mean() + softplus(fake_scores).mean()
+        else:
+            total = fake_scores.mean() - real_scores.mean()
+        penalty = torch.zeros_like(total)
     return DiscriminatorLoss(total, penalty, real_scores.mean(), fake_scores.mean())
 
 
 def generator_loss(critic: Critic, real: Tensor, fake: Tensor, *, loss: Loss) -> Tensor:
-    """What the generator minimises: -mean D(fake) (wgan_gp, hinge), or mean softplus(D(real) - D(fake)) (relativistic)."""
+    """What the generator minimises: -mean D(fake) (wgan_gp, hinge, wgan), mean softplus(-D(fake)) (gan), or mean softplus(D(real) - D(fake)) (relativistic)."""
+    if loss.kind == "gan":
+        return softplus(-critic(fake)).mean()
     if loss.kind != "relativistic":
         return -critic(fake).mean()
     with torch.no_grad():  # the reals pass no gradient to the generator

@@ -22,8 +22,8 @@ class Schedule:
         every: images between judgements; 0 = none.
         batch: images a step.
         critic_steps: steps of the discriminator a step of the generator.
-        learning_rate, learning_rate_discriminator: Adam's step sizes.
-        ema_decay: weight that the averaged generator keeps at a step.
+        learning_rate, learning_rate_discriminator: the optimisers' step sizes.
+        ema_decay: weight that the averaged generator keeps at a step; 0 = it is the generator itself.
     """
 
     fade: float
@@ -76,7 +76,9 @@ def schedule_of(generator: config.Generator, stage: int, *, follow: int | None =
         limit = max(total, whole(generator.stopping.maximum_kimg * 1000 - former))
         every = whole(generator.stopping.every_kimg * 1000)
     # A half-life in images makes the average independent of the batch size; 0.999 a step is the reference's.
-    decay = 0.999 if generator.ema_kimg is None else 0.5 ** (cycle / (generator.ema_kimg * 1000))
+    decay = 0.999
+    if generator.ema_kimg is not None:
+        decay = 0.5 ** (cycle / (generator.ema_kimg * 1000)) if generator.ema_kimg else 0.0
     return Schedule(
         fade=fade,
         total=total,

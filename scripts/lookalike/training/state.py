@@ -136,7 +136,8 @@ def save_networks(path: Path, networks: Mapping[Network, torch.nn.Module], descr
     Args:
         path: `<name>.safetensors`; the JSON is `<name>.json`. Both are the same bytes for the same training.
         networks: generator, discriminator and ema.
-        description: family, base, channels, latent, labels (names), group and whatever else is worth knowing; versions are added.
+        description: family, base, channels, latent, labels (names), group, image_channels, of a DCGAN condition and discriminator_norm, and whatever else is
+            worth knowing; versions are added.
 
     Raises:
         LookalikeError: it could not be written.
@@ -179,7 +180,13 @@ def load_networks(path: Path, which: Network = "ema") -> Generator | Discriminat
     weights, about = read_weights(path)
     try:
         shape = {"family": about["family"], "base": tuple(about["base"]), "channels": about["channels"], "labels": len(about["labels"]), "seed": 0}
-        network = build_discriminator(**shape, group=about["group"]) if which == "discriminator" else build_generator(**shape, latent=about["latent"])
+        shape["image_channels"] = about.get("image_channels", 1)  # older weights have one
+        network: Generator | Discriminator
+        if which == "discriminator":
+            own = {"group": about["group"], "condition": about.get("condition", "maps"), "norm": about.get("discriminator_norm", "hidden")}
+            network = build_discriminator(**shape, **own)
+        else:
+            network = build_generator(**shape, latent=about["latent"])
         network.load_state_dict(weights[which])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise LookalikeError(

@@ -31,7 +31,13 @@ Networks = tuple[Generator, Discriminator, Generator]  # the last one is the ave
 
 
 def build_networks(
-    settings: config.Generator, *, stage: int, base: tuple[int, int], labels: int, previous: Mapping[Network, Mapping[str, Tensor]] | None
+    settings: config.Generator,
+    *,
+    stage: int,
+    base: tuple[int, int],
+    labels: int,
+    previous: Mapping[Network, Mapping[str, Tensor]] | None,
+    image_channels: int = 1,
 ) -> Networks:
     """Generator, discriminator and averaged generator of a stage: fresh from the seed, then with the former stage's weights where both have a layer.
 
@@ -39,12 +45,13 @@ def build_networks(
         labels: length of the label vector.
 
     Raises:
-        ValueError: `previous` is not the stage before this one, or the family cannot have that latent dimension.
+        ValueError: `previous` is not the stage before this one, or the family cannot have that latent dimension or so few stages.
     """
     seeds = random_numbers(settings.seed, stage, Purpose.WEIGHTS, 0).integers(2**63, size=2).tolist()
-    shape: dict[str, Any] = {"base": base, "channels": settings.channels(stage), "labels": labels}
+    shape: dict[str, Any] = {"base": base, "channels": settings.channels(stage), "labels": labels, "image_channels": image_channels}
     generator = build_generator(settings.family, **shape, latent=settings.latent, seed=seeds[0])
-    discriminator = build_discriminator(settings.family, **shape, group=settings.minibatch_std_group, seed=seeds[1])
+    own: dict[str, Any] = {"group": settings.minibatch_std_group, "condition": settings.condition, "norm": settings.discriminator_norm}
+    discriminator = build_discriminator(settings.family, **shape, **own, seed=seeds[1])
     average = build_generator(settings.family, **shape, latent=settings.latent, seed=seeds[0])  # begins as the generator itself
     if previous is not None:
         grow(generator, previous["generator"])
@@ -72,23 +79,26 @@ class Step:
         )
         self.settings, self.schedule, self.device, self.ranks = settings, schedule, device, ranks
         self.labels = None if labels is None else labels.vectors
+        # What the generator's labels are drawn from: the images', or, of a balanced sampler, the classes'.
+        balanced = labels is not None and settings.sampler == "balanced"
+        self.drawn_from = np.unique(labels.vectors, axis=0) if balanced and labels is not None else self.labels
         self.share = ranks.share(schedule.batch, settings.minibatch_std_group)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16" and device.type == "cuda")
         self.reset_optimisers()
 
     def reset_optimisers(self) -> None:
-        """Forget Adam's moments. Its betas must both be floats: torch refuses the integer 0."""
-        betas = (float(self.settings.adam_beta1), float(self.settings.adam_beta2))
-        self.adam_g, self.adam_d = (
-            torch.optim.Adam(network.parameters(), lr=rate, betas=betas, eps=self.settings.adam_epsilon, fused=True)
-            for network, rate in (
-                (self.generator, self.schedule.learning_rate),
-                (self.discriminator, self.schedule.learning_rate_discriminator),
-            )
-        )
+        """Forget the gradients' moments."""
+        self.optimiser_g = self._optimiser(self.generator, self.schedule.learning_rate)
+        self.optimiser_d = self._optimiser(self.discriminator, self.schedule.learning_rate_discriminator)
+
+    def _optimiser(self, network: torch.nn.Module, rate: float) -> torch.optim.Optimizer:
+        if self.settings.optimiser == "rmsprop":
+            return torch.optim.RMSprop(network.parameters(), lr=rate)
+        betas = (float(self.settings.adam_beta1), float(self.settings.adam_beta2))  # both floats: torch refuses the integer 0
+        return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, eps=self.settings.adam_epsilon, fused=True)
 
     def __call__(self, pixels: np.ndarray, order: np.ndarray, nimg: int) -> Tensor:
-        """Train at nimg on stored pixels [N, H, W], this rank's share of the batch, and the labels of the images order [N]. Returns the five STATISTICS of the
+        """Train at nimg on stored pixels [N, H, W] or [N, C, H, W], this rank's share of the batch, and the labels of the images order [N]. Returns the five STATISTICS of the
         whole batch, on the device: reading them here would make it wait. The generator's loss counts critic_steps times where it moves, and is 0 where not."""
         alpha, batch = self.schedule.alpha(nimg), self.schedule.batch
         numbers = random_numbers(self.settings.seed, self.generator.stage, Purpose.STEP, nimg)
@@ -101,25 +111,35 @@ class Step:
             with torch.no_grad():
                 fake = self._generate(latents[0], labels, alpha)
             losses = self._discriminator_loss(real, fake, labels, mix, alpha)
-        loss_d, *others = self._descend(self.adam_d, *losses)
+        loss_d, *others = self._descend(self.optimiser_d, *losses)
+        if self.settings.loss.kind == "wgan":
+            with torch.no_grad():  # all parameters, batch norm's too, as the public code of Arjovsky et al. does
+                torch._foreach_clamp_max_(list(self.discriminator.parameters()), self.settings.loss.clip)
+                torch._foreach_clamp_min_(list(self.discriminator.parameters()), -self.settings.loss.clip)
         if not self.schedule.moves_generator(nimg):
             return torch.stack([loss_d, torch.zeros_like(loss_d), *others])
 
-        with torch.no_grad():  # else the average would keep the graph of every step
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - self.schedule.ema_decay)
-            for buffer, now in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                buffer.copy_(now)
+        if self.schedule.ema_decay:
+            self._update_average()
 
         # The relativistic loss pairs a fake with a real one, of the same labels; the others take labels as they come.
-        if self.labels is not None and self.settings.loss.kind != "relativistic":
-            drawn = random_numbers(self.settings.seed, self.generator.stage, Purpose.LABELS, nimg).integers(len(self.labels), size=batch)
-            labels = torch.from_numpy(self.labels[drawn[self.share]]).to(self.device)
+        if self.drawn_from is not None and self.settings.loss.kind != "relativistic":
+            drawn = random_numbers(self.settings.seed, self.generator.stage, Purpose.LABELS, nimg).integers(len(self.drawn_from), size=batch)
+            labels = torch.from_numpy(self.drawn_from[drawn[self.share]]).to(self.device)
         self.discriminator.requires_grad_(False)  # its own gradients would be computed and thrown away
         with self.autocast:
             loss = self._generator_loss(real, self._generate(latents[1], labels, alpha), labels, alpha)
-        (loss_g,) = self._descend(self.adam_g, loss)
+        (loss_g,) = self._descend(self.optimiser_g, loss)
         self.discriminator.requires_grad_(True)
+        if not self.schedule.ema_decay:  # the generator as it is now, not as the step before left it
+            self._update_average()
         return torch.stack([loss_d, loss_g * self.schedule.critic_steps, *others])
+
+    @torch.no_grad()  # else the average would keep the graph of every step
+    def _update_average(self) -> None:
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - self.schedule.ema_decay)
+        for buffer, now in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            buffer.copy_(now)
 
     def _generate(self, latents: Tensor, labels: Tensor | None, alpha: float) -> Tensor:
         return self.generator(latents, alpha, labels) if self.settings.family == "progan" else self.generator(latents, labels)
@@ -148,7 +168,7 @@ class Step:
             return loss
         return loss + self.settings.loss.orthogonal * orthogonal_regularisation(network)
 
-    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor, *statistics: Tensor) -> list[Tensor]:
+    def _descend(self, optimiser: torch.optim.Optimizer, loss: Tensor, *statistics: Tensor) -> list[Tensor]:
         """Make one step down the loss of the whole batch. Returns that loss and the whole batch's statistics."""
         parameters = optimiser.param_groups[0]["params"]
         optimiser.zero_grad(set_to_none=True)
@@ -173,4 +193,4 @@ class Step:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
-        return dict(self.networks().items(), adam_g=self.adam_g, adam_d=self.adam_d)
+        return dict(self.networks().items(), optimiser_g=self.optimiser_g, optimiser_d=self.optimiser_d)

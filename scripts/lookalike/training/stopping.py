@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lookalike.errors import LookalikeError
-from lookalike.pixels.store import quantise
+from lookalike.pixels.store import Stored, quantise
 from lookalike.training.data import Purpose, random_numbers
 from lookalike.training.state import Network
 
 logger = logging.getLogger(__name__)
-Judge = Callable[[NDArray[np.uint8]], float]
-"""Distance of generated images [n, H, W] from real ones."""
+Judge = Callable[[Stored, NDArray[np.int64]], float]
+"""Distance of generated images, [n, H, W] or [n, C, H, W], from the training images of these indices [n]."""
 
 
 class Search:
@@ -71,19 +71,31 @@ class Search:
 
 @torch.inference_mode()
 def generate(
-    generator: nn.Module, *, count: int, latent: int, labels: NDArray[np.float32] | None, batch: int, seed: int, stage: int, device: torch.device
-) -> NDArray[np.uint8]:
-    """Images [count, H, W] to judge, rounded as a store rounds them; the latents are the same whenever they are judged.
+    generator: nn.Module,
+    *,
+    count: int,
+    latent: int,
+    labels: NDArray[np.float32] | None,
+    batch: int,
+    seed: int,
+    stage: int,
+    device: torch.device,
+    bits: Literal[8, 16],
+    draw: int,
+) -> Stored:
+    """Images to judge, [count, H, W] or [count, C, H, W], rounded as a store rounds them; a draw's latents are the same whenever they are judged.
 
     Args:
         generator: in evaluation mode.
         latent: latent dimension.
         labels: multi-hot [count, labels]; None = the generator has none.
+        bits: of the store.
+        draw: as of `evaluated_images`.
     """
-    latents = random_numbers(seed, stage, Purpose.EVALUATION, 1).standard_normal((count, latent), dtype=np.float32)
+    latents = random_numbers(seed, stage, Purpose.EVALUATION, 2 * draw + 1).standard_normal((count, latent), dtype=np.float32)
     made = []
     for start in range(0, count, batch):
         own, shown = (None if part is None else torch.from_numpy(part[start : start + batch]).to(device) for part in (labels, latents))
-        images = (generator(shown, labels=own)[:, 0] + 1) / 2
-        made.append(quantise(images.float().cpu().numpy(), 8).astype(np.uint8, copy=False))
-    return np.concatenate(made)
+        images = (generator(shown, labels=own).squeeze(1) + 1) / 2
+        made.append(quantise(images.float().cpu().numpy(), bits))
+    return np.concatenate(made)  # type: ignore[return-value]  # all of one dtype

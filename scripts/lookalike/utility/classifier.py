@@ -99,12 +99,13 @@ class Classifier(nn.Module):
         return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
     def prepare(self, pixels: NDArray) -> Tensor:
-        """Stored images [b, H, W], uint8 or uint16, as the network takes them, on its device: [0, 1], bilinear to its size, grey as RGB, ImageNet's mean and spread.
+        """Stored images, uint8 or uint16, as the network takes them, on its device: `colours` in [0, 1], bilinear to its size, grey as RGB, ImageNet's mean
+        and spread.
 
         The corners of the images stay in place, whereas TensorFlow 1 shifts them by up to half a pixel.
         """
         device = next(self.parameters()).device
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)[:, None].to(torch.float32) / float(np.iinfo(pixels.dtype).max)
+        images = torch.from_numpy(np.ascontiguousarray(colours(pixels))).to(device).to(torch.float32) / float(np.iinfo(pixels.dtype).max)
         images = functional.interpolate(images, size=(self.size, self.size), mode="bilinear", align_corners=False)
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (images - mean) / std
@@ -116,6 +117,24 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Prepared images to logits [b, labels]; the sigmoid is left to the loss and to `predict`."""
         return self.head(self.features(images))
+
+
+def colours(pixels: NDArray) -> NDArray:
+    """Stored images as networks of colour pictures see them: [b, H, W] as grey [b, 1, H, W], and of [b, C, H, W] the first three channels as red, green, blue
+    (H19: T2, T1 before contrast and the first after it).
+
+    Raises:
+        LookalikeError: they have two channels.
+    """
+    if pixels.ndim == 3:
+        return pixels[:, None]
+    if pixels.shape[1] < 3:
+        raise LookalikeError(
+            f"Images of {pixels.shape[1]} channels are neither grey nor red, green and blue",
+            "the image store",
+            "Give images of one channel, or of three or more.",
+        )
+    return pixels[:, :3]
 
 
 def save_classifier(path: Path, classifier: Classifier, *, labels: Sequence[str], **about: Any) -> None:
@@ -221,7 +240,7 @@ class Fold:
     """Images to train or validate on."""
 
     images: Images
-    """uint8 or uint16 [n, H, W]."""
+    """uint8 or uint16 [n, H, W] or [n, C, H, W]."""
     labels: NDArray
     """[n, l]."""
 

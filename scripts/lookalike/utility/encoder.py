@@ -15,7 +15,7 @@ from lookalike.errors import LookalikeError
 from lookalike.files import sha256
 from lookalike.measures.frechet import INCEPTION
 from lookalike.training.data import Images
-from lookalike.utility.classifier import BATCH, extract_features, load_classifier
+from lookalike.utility.classifier import BATCH, colours, extract_features, load_classifier
 
 CLASSIFIER = "real-trained classifier"
 
@@ -27,7 +27,7 @@ class Encoder:
     name: str
     """Of the features; `frechet_name` makes the distance's name of it."""
     features: Callable[[Images], NDArray[np.float32]]
-    """Stored images [n, H, W], uint8 or uint16, to [n, d]."""
+    """Stored images, uint8 or uint16 [n, H, W] or [n, C, H, W] (see `colours`), to [n, d]."""
 
 
 def load_encoder(classifier: Path | None, inception: Inception | None, *, device: torch.device) -> Encoder:
@@ -79,9 +79,9 @@ def _inception(path: Path, digest: str, device: torch.device) -> Callable[[Image
     def features(images: Images) -> NDArray[np.float32]:
         found = []
         for start in range(0, len(images), BATCH):
-            pixels = images[np.arange(start, min(start + BATCH, len(images)))]
-            grey = torch.from_numpy(pixels if pixels.dtype == np.uint8 else np.rint(pixels / 257).astype(np.uint8)).to(device)
-            found.append(network(grey[:, None].expand(-1, 3, -1, -1), return_features=True).float().cpu().numpy())
+            pixels = colours(images[np.arange(start, min(start + BATCH, len(images)))])
+            shown = torch.from_numpy(pixels if pixels.dtype == np.uint8 else np.rint(pixels / 257).astype(np.uint8)).to(device)
+            found.append(network(shown.expand(-1, 3, -1, -1), return_features=True).float().cpu().numpy())
         return np.concatenate(found)
 
     return features

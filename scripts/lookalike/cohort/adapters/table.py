@@ -17,8 +17,8 @@ from lookalike.errors import LookalikeError
 
 log = logging.getLogger("lookalike")
 
-# What an adapter may say of a file; "" (age: NaN) leaves the header's value standing.
-TEXT_VALUES = ("patient", "study", "view", "laterality", "label", "density", "implant", "findings", "image_type", "modality")
+# What an adapter may say of a file; "" (age, instance: NaN) leaves the header's value standing.
+TEXT_VALUES = ("patient", "study", "view", "laterality", "label", "density", "implant", "findings", "image_type", "modality", "phase")
 # Columns of which the worst row counts, from unknown to worst.
 WORST_LAST = {"label": ("", "normal", "benign", "malignant"), "implant": ("", "NO", "YES")}
 LABEL_WORDS = {
@@ -67,15 +67,21 @@ def find_tables(root: Path, table: Path | None, patterns: Sequence[str], *, data
     """
     if table is not None:
         return [table]
-    for place, prefix in ((root, ""), (root.parent, ""), (root, "*/")):
-        found = sorted({path for pattern in patterns for path in place.glob(prefix + pattern)})
-        if found:
-            return found
+    if found := look_for(root, patterns):
+        return found
     raise LookalikeError(
         f"No table of {data_set} was found ({' or '.join(patterns)})",
         f"in {root}, beside it, and one folder below it",
         "Put the data set's own table there, name it in `source.table`, or use the adapter `dicom`.",
     )
+
+
+def look_for(root: Path, patterns: Sequence[str]) -> list[Path]:
+    """Files that fit `patterns` in root, else beside it, else one folder below."""
+    for place, prefix in ((root, ""), (root.parent, ""), (root, "*/")):
+        if found := sorted({path for pattern in patterns for path in place.glob(prefix + pattern)}):
+            return found
+    return []
 
 
 def columns_of(frame: pd.DataFrame, names: Sequence[str], *, table: Path) -> pd.DataFrame:
@@ -245,7 +251,7 @@ def combine_rows(rows: pd.DataFrame, files: pd.Index, *, data_set: str) -> pd.Da
 def blank_values(files: pd.Index) -> pd.DataFrame:
     """Values that leave every header as it is."""
     values = pd.DataFrame({name: "" for name in TEXT_VALUES}, index=files)
-    values["age"] = math.nan
+    values["age"] = values["instance"] = math.nan
     values["table_row"] = False
     return values
 

@@ -1,0 +1,1 @@
+"""What readers can tell: statistics of their answers."""
