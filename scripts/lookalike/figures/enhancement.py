@@ -79,10 +79,10 @@ def _verdict(values: pd.DataFrame) -> str:
     fake, real = (values[values["set"] == name] for name in ("synthetic", "real_test"))
     words = ""
     for row in fake[fake["measure"] == "auc"].dropna(subset="value").to_dict("records"):
-        words += f": malignant from benign by their curves, as real training patches teach: AUC {number(row['value'], 2)} {interval(row['low'], row['high'], 2)}"
+        words += f": malignant from benign by their curves, AUC {number(row['value'], 2)} {interval(row['low'], row['high'], 2)}"
         held_out = real[real["measure"] == "auc"].dropna(subset="value")
         words += "".join(
-            f"; on real test patches {number(row['value'], 2)} {interval(row['low'], row['high'], 2)}" for row in held_out.head(1).to_dict("records")
+            f"; real test patches {number(row['value'], 2)} {interval(row['low'], row['high'], 2)}" for row in held_out.head(1).to_dict("records")
         )
     off = fake[fake["measure"] == "consistency"].dropna(subset="value")
     parts = ", ".join(f"{number(row['value'], 1)} ({row['class']})" for row in off.to_dict("records"))
