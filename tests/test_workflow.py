@@ -108,7 +108,7 @@ READS: dict[str, tuple[object, set[str]]] = {
     "measures.reals": ("train", REALS),
     "measures.maximum_images": (50, REALS),
     "measures.splits": (6, MEASURES | {"measure_features"}),
-    "measures.bootstrap": (21, MEASURES | JUDGED | STUDIED),
+    "measures.bootstrap": (21, MEASURES | JUDGED | STUDIED | {"measure_enhancement"}),
     "measures.seed": (2, MEASURES | JUDGED | STUDIED | REALS),
     "measures.moments.form": ("central", {"extract_moments"}),
     "measures.moments.mask": ("breast", {"extract_moments"}),
