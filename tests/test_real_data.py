@@ -178,10 +178,11 @@ def test_nih_chest_x_rays_through_the_whole_study(real_data: Path, tmp_path: Pat
         "resolution_16": {"dimension": "resolution", "resolution": 16, "validation": 25, "test": 25, "seeds": 1},
     }
     overlay = {
-        "cohorts": {"mammography": None, "brain": None, "chest": {"source": source, "labels": labels}},
+        "cohorts": {"mammography": None, "brain": None, "breast": None, "chest": {"source": source, "labels": labels}},
         "generators": {"progan": None},
         "synthetic": {"progan": None},
         "korkinof2021": None,
+        "haarburger2019": None,
         "dumont2021": {"status": "study", "benchmarks": {"brain": None, "chest": {"settings": settings}}},
     }
     (folder / "nih.yaml").write_text(yaml.safe_dump(overlay))
