@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from _job import job
-from lookalike.cohort.exams import quarantine_uncut, select_patches
+from _job import job, origin
+from lookalike.cohort.exams import lesion_ledger, quarantine_uncut, select_patches
 from lookalike.cohort.ledger import flow_counts, public_ledger, reconcile
 from lookalike.cohort.split import patient_strata, split_patients
 from lookalike.config import Split
@@ -24,5 +24,7 @@ with job(snakemake) as task:
         cohort.to_parquet(path, index=False)
     with atomic(snakemake.output.exclusions) as path:
         public_ledger(decisions).to_csv(path, index=False)
+    with atomic(snakemake.output.lesions) as path:
+        lesion_ledger(features).assign(data=origin(task["simulated"])).to_csv(path, index=False)
     with atomic(snakemake.output.flow) as path:
         flow_counts(decisions, task["header_rules"]).to_csv(path, index=False)

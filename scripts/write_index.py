@@ -61,6 +61,13 @@ def patch_items(files: list[str]) -> list[Item]:
     return items
 
 
+def enhancement_aucs(enhancement: pd.DataFrame) -> pd.DataFrame:
+    """AUC of each generator's enhancement curves beside that of real test patches."""
+    aucs = enhancement[enhancement["measure"] == "auc"]
+    real = aucs.loc[aucs["set"] == "real_test", ["value", "low", "high"]].add_prefix("ceiling_").rename(columns={"ceiling_value": "ceiling"})
+    return aucs[aucs["set"] == "synthetic"].rename(columns={"generator": "name"}).merge(real, how="cross")
+
+
 def cohort_item(cohort: str) -> Item:
     folder = Path("results/cohorts") / cohort
     files = [str(folder / name) for name in ("exclusions.csv", "flow.csv")]
@@ -123,6 +130,7 @@ with job(snakemake) as task:
     simulated = task["phantoms"]
     synthetic = task["korkinof2021"]["synthetic"] if task["korkinof2021"] else ""
     subjects, items, gaps, remark = {}, [], [], ""
+    no_measures = pd.DataFrame(columns=list(COLUMNS))
     if task["korkinof2021"]:
         subjects["korkinof2021"] = f"Synthetic set {synthetic} beside the real cohort {task['real']}"
     if task["dumont2021"]:
@@ -134,7 +142,9 @@ with job(snakemake) as task:
         study = study_measures(settings, runs, draws=task["bootstrap"], seed=task["seed"])
         study = study[study["measure"] == "mean_gap"]
         gaps.append(study.assign(name=study["first"] + ", " + study["second"]))
+    kinetics = no_measures.assign(name="")
     if task["haarburger2019"]:
+        kinetics = enhancement_aucs(pd.read_csv(files["enhancement"]))
         generators = pd.read_csv(files["classes"])["generator"].unique()
         subjects["haarburger2019"] = f"Patches of breast MR from {' and '.join(generators)}"
         items += patch_items(files["haarburger2019"])
@@ -147,6 +157,10 @@ with job(snakemake) as task:
             gaps.append(mean.assign(name=real if list(task["synthetic"].values()).count(real) == 1 else name))
     items += [cohort_item(name) for name in task["cohorts"]]
     items += [item for name, stages in task["stages"].items() for item in stage_items(name, stages)]
+    if synthetic:
+        title = f"How real are the synthetic images of “{synthetic}”?"
+    else:
+        title = "What are synthetic images worth to a classifier?" if task["dumont2021"] else "How real are synthetic patches of breast MR?"
     papers: list[Paper] = [
         {
             "published": published[section],
@@ -163,7 +177,6 @@ with job(snakemake) as task:
         facts = cohort_facts(pd.read_parquet(files["cohort"]), pd.read_csv(files[f"exclusions_{task['real']}"], keep_default_na=False))
     else:
         facts = {}
-    no_measures = pd.DataFrame(columns=list(COLUMNS))
     write_index(
         items,
         pd.read_csv(
@@ -174,9 +187,10 @@ with job(snakemake) as task:
         ),
         {
             "papers": papers,
-            "title": f"How real are the synthetic images of “{synthetic}”?" if synthetic else "What are synthetic images worth to a classifier?",
+            "title": title,
             "measures": pd.concat([pd.read_csv(path) for path in files[f"measures_{synthetic}"]], ignore_index=True) if synthetic else no_measures,
             "gaps": pd.concat(gaps, ignore_index=True) if gaps else no_measures.assign(name=""),
+            "kinetics": kinetics,
             "definitions": {"coverage": task["coverage"]},
             "cohort": facts | (detector_facts(files["detector"]) if "detector" in files else {}),
             "training": training_facts(files["statistics"]) if "statistics" in files else {},

@@ -16,7 +16,7 @@ import pytest
 
 from lookalike.cohort.adapters import breast_mr, duke_breast_mri
 from lookalike.cohort.exams import PATCH_COLUMNS, group_exams, quarantine_uncut, select_patches
-from lookalike.cohort.header import EMPTY, seconds
+from lookalike.cohort.header import EMPTY, parse_header, seconds
 from lookalike.cohort.identity import hash_identity
 from lookalike.cohort.index import build_index
 from lookalike.cohort.ledger import flow_counts, public_ledger, reconcile
@@ -143,6 +143,11 @@ def test_phases_from_descriptions_and_times() -> None:
     assert series("dyn", "dyn", contrast="yy") == ["pre", "post_1"]
     axial, sagittal = r"1\0\0\0\1\0", r"0\1\0\0\0\-1"
     assert series("t2 tra", "t2 sag", "dyn pre", orientation=[axial, sagittal, axial]) == ["t2", "", "pre"]
+    assert series("t2 tse", "t2_tirm", "dyn pre") == ["t2", "", "pre"]
+    # One T1 series too many, of another sequence: nothing tells which is the one before contrast.
+    assert series("t1_tse_tra", *["t1_fl3d_tra"] * 5) == [""] * 6 and series("t1 tse pre", *(f"t1 fl3d dyn_{n}" for n in range(1, 6))) == [""] * 6
+    assert series("t1 tse pre", *["t1 fl3d dyn"] * 4) == ["pre", *posts]
+    assert series("ax dyn pre", *(f"ax dyn {n}th pass" for n in range(1, 6))) == ["pre", *posts, "post_5"]
     assert series("dyn pre", "dyn pre", "localizer", "DWI", sop_uid=["1", "1", "2", "3"]) == ["pre", "", "", ""]
 
 
@@ -374,5 +379,11 @@ def test_phantoms_are_grouped_and_their_boxes_lie_on_their_lesions(tmp_path: Pat
 
 
 def test_times() -> None:
+    before, after = (pydicom.Dataset() for _ in range(2))
+    before.AcquisitionDate, before.AcquisitionTime = "20200131", "235930"
+    after.AcquisitionDate, after.AcquisitionTime = "20200201", "000040"
+    assert parse_header(after)["acquired"] - parse_header(before)["acquired"] == 70
+    del before.AcquisitionDate
+    assert parse_header(before)["acquired"] == 86370
     assert seconds("100102.25") == 36062.25 and seconds("10:01:02") == 36062 and seconds("1001") == 36060
     assert all(np.isnan(seconds(text)) for text in ("", "25", "250000", "10-01", "1001021"))

@@ -25,7 +25,7 @@ ENVIRONMENTS = REPOSITORY / "envs"
 GPU = {"train_stage", "sample_images", "train_classifier", "measure_features", "measure_importance", "measure_classes"}
 LOCAL = {"tabulate_pair_mi", "tabulate_label_mi", "draw_contours", "draw_spectrum", "compare_published"}
 LOCAL |= {"tabulate_settings", "tabulate_gaps", "draw_gaps", "draw_gap_spread", "draw_importance"}
-LOCAL |= {"collect_patches", "tabulate_patches", "draw_enhancement"}
+LOCAL |= {"collect_classes", "count_patches", "tabulate_classes", "tabulate_readers", "draw_enhancement"}
 # A training goes on where it stopped, so that its time limit need not grow.
 STEADY = {("train_stage", "runtime")}
 # One job of the demo for every rule.

@@ -191,7 +191,10 @@ class Patches(Section):
     Their side is that of the store's highest level. Three classes: the findings `benign` and `malignant`, a patch for each lesion in each slice, and `normal`.
     """
 
-    grid: tuple[int, int, int] = Field((512, 512, 32), description="Rows, columns and slices to which every exam is resampled (H19: 512 x 512 x 32).")
+    grid: tuple[int, int, int] = Field(
+        (512, 512, 32),
+        description="Rows, columns and slices to which every exam is resampled (H19: 512 x 512 x 32). More slices than the series have make near copies.",
+    )
     intensity: Literal["min_max"] | tuple[float, float] = Field(
         "min_max",
         description="What becomes 0 to 1023: the range of the exam's T2, and that of all its T1 series together, or a fixed range. Our decision: H19 does not say.",
@@ -201,7 +204,9 @@ class Patches(Section):
         description="Series of the first channel: T2, or, of sets without one (Duke), T1 without contrast or fat suppression; figures and tables then say so.",
     )
     normal: int = Field(984, ge=0, description="Patches without findings an exam (H19: 401,525 of 408 patients).")
-    clear: int = Field(32, ge=1, description="Side of the square around the centre of such a patch that holds no finding (H19: 32).")
+    clear: int = Field(
+        32, ge=1, description="Side of the square around the centre of such a patch that holds no finding, in its slice and the next ones (H19: 32)."
+    )
     other_breast: bool = Field(False, description="Take such patches only from a breast without any finding; false = from either, far from findings.")
     border: Literal["reflect", "zero"] = Field("reflect", description="What a patch shows beyond the image.")
     breast: Literal["otsu", "none"] = Field(
@@ -209,6 +214,12 @@ class Patches(Section):
         description="Mask that such patches are centred in: Otsu's threshold of the T1 series before contrast, its largest parts, in front of the breastbone; or all.",
     )
     seed: int = Field(1, ge=0, description="Seed of the places of patches without findings.")
+
+    @model_validator(mode="after")
+    def _a_range(self) -> Patches:
+        if not isinstance(self.intensity, str) and self.intensity[0] >= self.intensity[1]:
+            raise ValueError("intensity must go from its lower to its upper end")
+        return self
 
 
 class Labels(Section):
@@ -257,6 +268,20 @@ class Cohort(Section):
     def _only_breasts_have_a_chest_wall(self) -> Cohort:
         if self.kind != "mammography" and (self.pixels.chest_wall != "keep" or self.pixels.background != "keep"):
             raise ValueError(f"pixels.chest_wall and pixels.background must be `keep` for {self.kind}: they are found by the shape of a breast")
+        return self
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> Cohort:
+        if self.kind != "breast_mr":
+            return self
+        side = max(self.pixels.base) << (self.pixels.levels - 1)
+        if min(self.patches.grid[:2]) < side:
+            raise ValueError(f"patches.grid is smaller than a patch, whose side is {side} (pixels.base and pixels.levels)")
+        names = self.labels.names if self.labels else ()
+        if "normal" in names and not self.patches.normal:
+            raise ValueError("labels.names has `normal`, but patches.normal is 0: leave the label out, or ask for such patches")
+        if "benign" in names and self.source.adapter == "duke_breast_mri":
+            raise ValueError("labels.names has `benign`, but all lesions of duke_breast_mri are malignant: leave the label out")
         return self
 
     @model_validator(mode="before")
@@ -373,6 +398,8 @@ class Recipe(Section):
             raise ValueError("sampler `balanced` needs classes: set `labels: true`")
         if (self.family == "biggan") != (self.loss.kind == "hinge"):
             raise ValueError("biggan goes with loss.kind `hinge`, and no other family does")
+        if self.family == "dcgan" and self.loss.kind == "wgan_gp" and self.discriminator_norm != "none":
+            raise ValueError("loss.kind `wgan_gp` penalises single images, which batch norm mixes: set `discriminator_norm: none`")
         if self.loss.kind in ("gan", "wgan") and self.family != "dcgan":
             raise ValueError(f"loss.kind `{self.loss.kind}` goes with dcgan only")
         for number, stage in enumerate(self.stages):

@@ -44,12 +44,12 @@ CAPTIONS = {
     "dumont2021_figure7": "As Figure 6, with every generator.",
     "haarburger2019_figure1": "The seven channels of one real patch of a malignant lesion.",
     **{
-        f"haarburger2019_figure{figure}": "Synthetic T1 patches of malignant lesions before contrast, not selected, on one grey scale."
+        f"haarburger2019_figure{figure}": "Synthetic T1 patches before contrast, not selected, on one grey scale; above the picture, of which class and generator."
         for figure in (2, 3)
     },
     **{
-        f"haarburger2019_figure{figure}": "Synthetic patches, not selected. Above: T2 and T1 before and after contrast; below: each T1 after contrast less that before, mid-grey where "
-        "nothing changes."
+        f"haarburger2019_figure{figure}": "Synthetic patches, not selected; above the picture, of which class and generator. Above: T2 and T1 before and after contrast; below: each T1 after contrast "
+        "less that before, mid-grey where nothing changes."
         for figure in (4, 5)
     },
     "haarburger2019_enhancement": "How T1 brightens over time by class, real and synthetic, and how much at first and at the end. Bands and whiskers: 95 % intervals.",
@@ -106,6 +106,8 @@ class Overview(TypedDict):
     """All comparison tables of K21's set, one below the other; none: no rows."""
     gaps: pd.DataFrame
     """Mean AUC gaps: name, value, low, high, ceiling, ceiling_low, ceiling_high; none: no rows."""
+    kinetics: pd.DataFrame
+    """AUC of H19's enhancement curves, with the same columns; none: no rows."""
     definitions: Mapping[str, str]
     """Definition of coverage to speak of."""
     cohort: Mapping[str, str]
@@ -166,7 +168,7 @@ def write_index(items: Sequence[Item], comparison: pd.DataFrame, overview: Overv
         overview=overview,
         label="; ".join(labels),
         papers=papers,
-        cards=answer(overview["measures"], definitions=overview["definitions"], gaps=overview["gaps"]),
+        cards=answer(overview["measures"], definitions=overview["definitions"], gaps=overview["gaps"], kinetics=overview["kinetics"]),
         sections={section: [item for item in shown if item["section"] == section] for section in ("other", "cohort", "training")},
         no_merit=NO_MERIT,
     )
@@ -204,14 +206,16 @@ def _paper(printed: Published, items: Sequence[Item], comparison: pd.DataFrame) 
     }
 
 
-def answer(measures: pd.DataFrame, *, definitions: Mapping[str, str], gaps: pd.DataFrame) -> list[Card]:
-    """The answer in parts (moments together, moments alone, texture, what a classifier learns), each computed from rows of the measures or from the AUC gaps;
-    parts without rows are left out."""
+def answer(measures: pd.DataFrame, *, definitions: Mapping[str, str], gaps: pd.DataFrame, kinetics: pd.DataFrame) -> list[Card]:
+    """The answer in parts (moments together, moments alone, texture, what a classifier learns, contrast enhancement), each computed from rows of the measures,
+    from the AUC gaps, or from the AUC of enhancement curves; parts without rows are left out."""
     pairs, mean = (_select(measures, measure, definitions["coverage"]) for measure in ("coverage", "coverage_mean"))
     label_mi, spectrum = _select(measures, "label_mi", "clipped"), _select(measures, "spectrum", "log10_power_ratio")
     cards = [_coverage(pairs, mean.iloc[0])] if len(mean) else []
     gaps = gaps.dropna(subset="value").reset_index(drop=True)
-    return cards + [part(rows) for part, rows in ((_label_mi, label_mi), (_spectrum, spectrum), (_gaps, gaps)) if len(rows)]
+    kinetics = kinetics.dropna(subset="value").reset_index(drop=True)
+    parts = ((_label_mi, label_mi), (_spectrum, spectrum), (_gaps, gaps), (_kinetics, kinetics))
+    return cards + [part(rows) for part, rows in parts if len(rows)]
 
 
 def _select(measures: pd.DataFrame, measure: str, definition: str) -> pd.DataFrame:
@@ -317,6 +321,22 @@ def _gaps(rows: pd.DataFrame) -> Card:
         ends=(number(-span, 2), number(span, 2)),
         better="0 loses nothing; right is worse",
         trainings=True,
+    )
+
+
+def _kinetics(rows: pd.DataFrame) -> Card:
+    real = rows.iloc[0]
+    return Card(
+        title="Do generated lesions take up contrast as their class does?",
+        figure=" to ".join(dict.fromkeys(number(value, 2) for value in (rows["value"].min(), rows["value"].max()))),
+        unit="AUC of malignant against benign, by enhancement curves as real training patches teach to read them; 0.5 is chance",
+        sentences=(
+            "; ".join(f"{row['name']}: {number(row['value'], 2)} {interval(row['low'], row['high'], 2)}" for row in rows.to_dict("records")) + ".",
+            _sentence("Real patches of other patients: {} {}.", number(real["ceiling"], 2), interval(real["ceiling_low"], real["ceiling_high"], 2)),
+        ),
+        marks=(),
+        ends=("", ""),
+        better="",
     )
 
 

@@ -7,6 +7,7 @@ OUTPUTS
     results/cohorts/NAME/cohort.parquet      one row an image (breast MR: a patch) kept; no identity
     results/cohorts/NAME/exclusions.csv      one row a file found: kept, excluded or quarantined, with the reason
     results/cohorts/NAME/flow.{csv,png,pdf}  the flow diagram
+    results/cohorts/NAME/lesions.csv         breast MR: every lesion, its patches, or why it has none
     results/cohorts/NAME/detector.csv        the clip and device detector on planted truth (phantoms only)
     results/stores/NAME/part-PPP.zarr        the pixels, at every level of detail
     results/cohorts/NAME/private/            the only place with paths and original UIDs
@@ -247,6 +248,7 @@ rule select_patches:
         cohort="results/cohorts/{cohort}/cohort.parquet",
         exclusions="results/cohorts/{cohort}/exclusions.csv",
         flow="results/cohorts/{cohort}/flow.csv",
+        lesions="results/cohorts/{cohort}/lesions.csv",
     log:
         "logs/select_patches/{cohort}.log",
     benchmark:

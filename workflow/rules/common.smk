@@ -361,7 +361,7 @@ def index_inputs(wildcards):
         files["dumont2021"] = [f"results/dumont2021/{item}" for item in STUDY]
     if CONFIG.haarburger2019:
         files["haarburger2019"] = [f"results/haarburger2019/{item}" for item in PATCH_ITEMS]
-        files["classes"] = "results/haarburger2019/classes.csv"
+        files |= {table: f"results/haarburger2019/{table}.csv" for table in ("classes", "enhancement")}
     for cohort in CONFIG.cohorts:
         files[f"flow_{cohort}"] = f"results/cohorts/{cohort}/flow.png"
         files[f"exclusions_{cohort}"] = f"results/cohorts/{cohort}/exclusions.csv"

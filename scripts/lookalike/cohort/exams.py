@@ -152,6 +152,16 @@ def quarantine_uncut(decisions: pd.DataFrame, exams: pd.DataFrame, features: pd.
     return decisions
 
 
+def lesion_ledger(features: pd.DataFrame) -> pd.DataFrame:
+    """Every lesion of the exams that were cut, and why it has no patch where it has none: exam, lesion, label, patches, problem."""
+    lesions = features[features["lesion"] >= 0]
+    return (
+        lesions.assign(cut=lesions["problem"] == "")
+        .groupby(["exam", "lesion", "label"], as_index=False)
+        .agg(patches=("cut", "sum"), problem=("problem", "max"))
+    )
+
+
 def select_patches(
     index: pd.DataFrame, decisions: pd.DataFrame, exams: pd.DataFrame, features: pd.DataFrame, splits: Mapping[str, str]
 ) -> pd.DataFrame:

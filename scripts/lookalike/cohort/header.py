@@ -13,6 +13,7 @@ import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -142,6 +143,9 @@ TAGS = [
     "InstanceNumber",
     "ImagePositionPatient",
     "ImageOrientationPatient",
+    "AcquisitionDate",
+    "SeriesDate",
+    "ContentDate",
     "AcquisitionTime",
     "ContentTime",
     "SeriesTime",
@@ -238,6 +242,16 @@ def seconds(text: str) -> float:
     return math.nan if match is None else 3600.0 * int(match[1]) + 60 * int(match[2]) + int(match[3] or 0) + float(match[4] or 0)
 
 
+def _moment(dataset: Dataset, event: str) -> float:
+    """Seconds of an event, since midnight where its date is unknown, else since midnight of a first day: exams go on past midnight."""
+    match = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", _text(dataset, f"{event}Date"))
+    try:
+        days = date(int(match[1]), int(match[2]), int(match[3])).toordinal() if match else 0
+    except ValueError:
+        days = 0
+    return 86400.0 * days + seconds(_text(dataset, f"{event}Time"))
+
+
 def parse_header(dataset: Dataset, *, transfer_syntax: str = "") -> dict[str, Any]:
     """Values of one DICOM header, keyed as `EMPTY`.
 
@@ -297,7 +311,7 @@ def parse_header(dataset: Dataset, *, transfer_syntax: str = "") -> dict[str, An
         "instance": _number(dataset, "InstanceNumber"),
         "position": _numbers(dataset, "ImagePositionPatient", 3),
         "orientation": _numbers(dataset, "ImageOrientationPatient", 6),
-        "acquired": next(filter(math.isfinite, (seconds(_text(dataset, tag)) for tag in ("AcquisitionTime", "ContentTime", "SeriesTime"))), math.nan),
+        "acquired": next(filter(math.isfinite, (_moment(dataset, tag) for tag in ("Acquisition", "Content", "Series"))), math.nan),
         "temporal": _number(dataset, "TemporalPositionIdentifier"),
         "contrast": _text(dataset, "ContrastBolusAgent") != "",
     }

@@ -93,7 +93,9 @@ INDEX_COLUMNS: dict[str, Column] = {
     "instance": Column("float64", "InstanceNumber, or the number by which a named data set counts slices; NaN unknown."),
     "position": Column("str", r'ImagePositionPatient in mm, x\y\z, or "".'),
     "orientation": Column("str", r'ImageOrientationPatient, six numbers joined by a backslash, or "".'),
-    "acquired": Column("float64", "AcquisitionTime, else ContentTime, else SeriesTime, in seconds since midnight; NaN unknown."),
+    "acquired": Column(
+        "float64", "AcquisitionTime, else ContentTime, else SeriesTime, in seconds since midnight, with the date since a first day; NaN unknown."
+    ),
     "phase": Column(
         "str", 'Breast MR: t2, pre, post_1, post_2, ..., t1 (Duke), mask (a segmentation that the lesion table names), or "" (none of them).'
     ),

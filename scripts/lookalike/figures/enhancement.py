@@ -85,8 +85,8 @@ def _verdict(values: pd.DataFrame) -> str:
             f"; real test patches {number(row['value'], 2)} {interval(row['low'], row['high'], 2)}" for row in held_out.head(1).to_dict("records")
         )
     off = fake[fake["measure"] == "consistency"].dropna(subset="value")
-    parts = ", ".join(f"{number(row['value'], 1)} ({row['class']})" for row in off.to_dict("records"))
-    return words + (f"\nThe subtraction differs from post 1 − pre by {parts} of 1023" if parts else "")
+    parts = ", ".join(f"{number(row['value'], 1)} {interval(row['low'], row['high'], 1)} ({row['class']})" for row in off.to_dict("records"))
+    return words + (f"\nSubtraction against post 1 − pre, of 1023: off by {parts}; real {number(off['control'].max(), 2)}" if parts else "")
 
 
 def _curves(axes: Axes, curves: pd.DataFrame) -> None:

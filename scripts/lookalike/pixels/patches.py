@@ -106,6 +106,11 @@ def cut_exams(
         `exam`, `patch` (16 hex digits of exam and place; "" without patch), the fields of `Place`, `part` and `row` (place in the store part, -1 without patch):
         a row a patch, exams in order of name; and one for each lesion or exam without, with its problem.
     """
+    fewer = (exams[exams["phase"] == "pre"].groupby("exam").size() < patches.grid[2]).sum()
+    if fewer:
+        LOG.warning(
+            "%d exams have fewer slices than the grid's %d, so that neighbouring patches of a lesion are much alike: lower it", fewer, patches.grid[2]
+        )
     items = [
         Exam(str(name), files, [Lesion(*row) for row in lesions.loc[lesions["exam"] == name, list(Lesion._fields)].itertuples(index=False)])
         for name, files in exams.groupby("exam")
@@ -152,6 +157,7 @@ def cut_exam(exam: Exam, *, root: Path, pixels: Pixels, patches: Patches) -> Cut
             places.append(Place(label=lesion.label, lesion=lesion.lesion, problem=str(error)))
             known = False  # it may be anywhere, so no place is without findings
             continue
+        known &= bool(mask.any())
         found = [_place(lesion.label, lesion.lesion, *centre, shape=shape, grid=grid) for centre in lesion_centres(mask)]
         places += found or [Place(label=lesion.label, lesion=lesion.lesion, problem="no voxel of the lesion is on the grid")]
         findings |= mask
@@ -174,11 +180,11 @@ def normal_centres(breast: NDArray[np.bool_], findings: NDArray[np.bool_], exam:
 
     Args:
         breast: [slices, rows, columns], where a centre may be.
-        findings: of the same shape; in its slice none is in the square of side `patches.clear` around a centre.
+        findings: of the same shape; in its slice and the next ones, which interpolation mixes, none is in the square of side `patches.clear` around a centre.
         exam: 16 hex digits, which alone with `patches.seed` decide what is drawn.
         patches: the config section.
     """
-    allowed = breast & ~ndimage.maximum_filter(findings, size=(1, patches.clear, patches.clear), mode="constant")
+    allowed = breast & ~ndimage.maximum_filter(findings, size=(3, patches.clear, patches.clear), mode="constant")
     if patches.other_breast:
         middle = findings.shape[2] // 2
         for half in (slice(None, middle), slice(middle, None)):

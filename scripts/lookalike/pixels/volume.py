@@ -76,7 +76,7 @@ def read_mask(path: Path, value: int) -> Volume:
     """A mask, bool: of a NIfTI file the voxels of that value (rounded), of a DICOM Segmentation the segment of that number; 0: all above 0.
 
     Raises:
-        UndecodableError: the file is broken, or has no such segment.
+        UndecodableError: the file is broken, or has no such segment or voxel.
     """
     try:
         return _read_nifti(path, value) if path.name.endswith((".nii", ".nii.gz")) else _read_segmentation(path, value)
@@ -153,6 +153,8 @@ def _read_nifti(path: Path, value: int) -> Volume:
     data = np.asanyarray(image.dataobj)
     data = data.reshape(data.shape[:3])
     chosen = data > 0 if value == 0 else np.rint(data) == value
+    if not chosen.any():
+        raise UndecodableError(f"the mask has no voxel {f'of value {value}' if value else 'above 0'}")
     return Volume(np.ascontiguousarray(chosen.T), np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)  # NIfTI: right, anterior
 
 

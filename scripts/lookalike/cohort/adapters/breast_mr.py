@@ -31,7 +31,12 @@ NUMBERED = re.compile(r"(?:(?<![a-z])ph(?:ase)?|dyn(?:amic)?|dce)[^a-z0-9]{0,2}(
 PRE = re.compile(r"(?<![a-z])pre(?![a-z])|precon|pre-?gd|unenhanced|native")
 POST = re.compile(r"(?<![a-z])post(?![a-z])|postcon|postgd")
 DYNAMIC = re.compile(r"dyn|dce|vibrant|thrive|perfusion")
+SUPPRESSED = r"tirm|stir|spair|spir|fat|dixon|flair|(?<![a-z])fs(?![a-z])"
+# What the series of one sequence may differ in.
+VARYING = re.compile(r"(?:pre|post|con|gd|gad|dyn|dce|ph|pass|contrast|native|unenhanced|with|wo?|min|sec|s|c|st|nd|rd|th|before|after|\W|\d|_)*")
 T1 = re.compile(r"t1|fl3d|flash|vibe|spgr|lava")
+# T1 series before and after contrast.
+PHASES = 5
 # Cosine of the angle between axes that count as the same.
 PARALLEL = 0.99
 
@@ -147,7 +152,8 @@ def phases(headers: pd.DataFrame) -> pd.Series:
 
     What a SeriesDescription says of a T1 series (pre, post 1, 2nd pass, Ph3) counts; where no series of a study has a number, they are in order of time, and the
     first is pre (where only some headers name a contrast agent, those that do not). A series that has several files at each place is taken apart by
-    TemporalPositionIdentifier, else by time. Of several T2 series those that run as the T1 series do count.
+    TemporalPositionIdentifier, else by time. Of several T2 series those that run as the T1 series do count, and of these the one without fat suppression.
+    Where there are more T1 series than H19's five, and the first is called by other words than the rest, it may be of another sequence: none is then named.
     """
     found = pd.Series("", index=headers.index)
     copies = headers["readable"] & (headers["sop_uid"] != "") & headers["sop_uid"].where(headers["readable"]).duplicated()
@@ -164,6 +170,9 @@ def phases(headers: pd.DataFrame) -> pd.Series:
             found.loc[t1.index] = _dynamic(t1)
             if t2["unit"].nunique() > 1:
                 t2 = t2[[parallel(plane, t1["orientation"].iloc[0]) for plane in t2["orientation"]]]
+        if t2["unit"].nunique() > 1:
+            plain = t2[~t2["series_description"].str.lower().str.contains(SUPPRESSED)]
+            t2 = plain if plain["unit"].nunique() == 1 else t2
         found.loc[t2.index] = "t2"
     return found
 
@@ -204,13 +213,29 @@ def _dynamic(files: pd.DataFrame) -> pd.Series:
     parts = (
         files.assign(slot=slots, role=role)
         .groupby(["unit", "slot"])
-        .agg(role=("role", "first"), acquired=("acquired", "min"), number=("series_number", "min"), contrast=("contrast", "any"))
+        .agg(
+            role=("role", "first"),
+            words=("series_description", "first"),
+            acquired=("acquired", "min"),
+            number=("series_number", "min"),
+            contrast=("contrast", "any"),
+        )
     )
     if parts["acquired"].isna().any():
         parts["acquired"] = math.nan
     parts = parts.sort_values(["acquired", "number", "slot"], kind="stable")
-    names = dict(zip(parts.index, _names(list(parts["role"]), list(parts["contrast"])), strict=True))
+    named = _names(list(parts["role"]), list(parts["contrast"]))
+    sequences = parts["words"].map(_sequence)
+    first = sequences[[name == "pre" for name in named]]
+    if len(named) > PHASES and not set(first) <= set(sequences[[name.startswith("post") for name in named]]):
+        named = [""] * len(named)
+    names = dict(zip(parts.index, named, strict=True))
     return pd.Series([names[key] for key in zip(files["unit"], slots[files.index], strict=True)], index=files.index)
+
+
+def _sequence(description: str) -> str:
+    """What names the sequence in a SeriesDescription, whichever phase it is of."""
+    return "".join(part for part in re.split(r"[^a-z0-9]+", description.lower()) if not VARYING.fullmatch(part))
 
 
 def _slots(series: pd.DataFrame) -> pd.Series:

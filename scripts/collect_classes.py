@@ -1,4 +1,4 @@
-"""What was measured on H19's patches, all generators one below the other: classes, and how much the choice of the best epoch flatters; and the cohort's counts."""
+"""What was measured on the classes of H19's patches, all generators one below the other, and how much the choice of the best epoch flatters."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from _job import job, origin
 from lookalike.files import atomic
 from lookalike.measures.classes import select_summary
 from lookalike.measures.frechet import frechet_name
-from lookalike.utility.patches import encoder_of, patch_counts
+from lookalike.utility.patches import encoder_of
 
 with job(snakemake) as task:
     classes = pd.concat([pd.read_csv(path) for path in snakemake.input.classes], ignore_index=True)
@@ -17,7 +17,6 @@ with job(snakemake) as task:
     frames = {
         "classes": classes,
         "selection": select_summary(networks, name=frechet_name(encoder_of(classes))).assign(data=origin(task["simulated"])),
-        "counts": patch_counts(pd.read_parquet(snakemake.input.cohort[0])).assign(data=origin(task["simulated"])),
     }
     for name, frame in frames.items():
         with atomic(snakemake.output[name]) as path:
