@@ -314,7 +314,7 @@ def test_a_stage_leaves_the_stages_below_it_alone(finished_run: Path) -> None:
 def test_slurm_dry_run_and_lint_from_a_fresh_clone(tmp_path: Path) -> None:
     folder = copy_repository(tmp_path / "clone")
     run = snakemake(folder, "-n", "--profile", "slurm")
-    assert run.returncode == 0 and len(run.stdout.splitlines()) < 120, run.stdout  # two lines a rule
+    assert run.returncode == 0 and len(run.stdout.splitlines()) < 150, run.stdout  # two lines a rule
     for how in (("--configfile", "config/paper.yaml"), ("--profile", "slurm")):  # an option, or one line in the profile
         run = snakemake(folder, "-n", "--profile", "slurm", *how)
         assert run.returncode != 0 and "cohorts.mammography.source.root is `data/mammography`, which does not exist" in run.stdout, run.stdout
@@ -324,7 +324,7 @@ def test_slurm_dry_run_and_lint_from_a_fresh_clone(tmp_path: Path) -> None:
         (folder / "data" / root).mkdir(parents=True)
     run = snakemake(folder, "-n", "--profile", "slurm")
     counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", run.stdout, re.M)}
-    assert run.returncode == 0 and len(run.stdout.splitlines()) < 130, run.stdout
+    assert run.returncode == 0 and len(run.stdout.splitlines()) < 160, run.stdout
     # K21: 9 stages. H19: 2 generators. D21: 450 runs of 37 settings, each with a generator (prog-GAN: 3 to 5 stages), a classifier and its measures.
     assert counts["select_setting"] == 37 and counts["measure_auc_gap"] == counts["measure_features"] == 450
     assert counts["train_stage"] == 9 + 914 + 2 and counts["total"] < 4000
