@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,13 @@ def _verdict(values: pd.DataFrame) -> str:
             f"; real test patches {number(row['value'], 2)} {interval(row['low'], row['high'], 2)}" for row in held_out.head(1).to_dict("records")
         )
     off = fake[fake["measure"] == "consistency"].dropna(subset="value")
-    parts = ", ".join(f"{number(row['value'], 1)} {interval(row['low'], row['high'], 1)} ({row['class']})" for row in off.to_dict("records"))
-    return words + (f"\nSubtraction against post 1 − pre, of 1023: off by {parts}; real {number(off['control'].max(), 2)}" if parts else "")
+    parts = ", ".join(_with_interval(row) + f" {row['class']}" for row in off.to_dict("records"))
+    return words + (f"\nSubtraction off post 1 − pre by {parts}, {number(off['control'].max(), 2)} real (of 1023)" if parts else "")
+
+
+def _with_interval(row: Mapping[Hashable, Any]) -> str:
+    decimals = 1 if row["value"] < 10 else 0
+    return f"{number(row['value'], decimals)} {interval(row['low'], row['high'], decimals)}"
 
 
 def _curves(axes: Axes, curves: pd.DataFrame) -> None:
