@@ -171,11 +171,17 @@ def test_bhsd_slices_become_a_head_ct_cohort(real_data: Path, tmp_path: Path) ->
 def test_nih_chest_x_rays_through_the_whole_study(real_data: Path, tmp_path: Path) -> None:
     """Real chest X-rays through D21's workflow with tiny networks: every item is made, and none of the identities leaves the private table."""
     folder = copy_repository(tmp_path / "clone")
-    source = {"root": str(real_data / "nih-cxr14/images"), "table": str(real_data / "nih-cxr14/labels.csv"), "adapter": "nih_cxr14"}
+    source = {
+        "root": str(real_data / "nih-cxr14/images"),
+        "table": str(real_data / "nih-cxr14/labels.csv"),
+        "adapter": "nih_cxr14",
+        "identity_key": "key",
+    }
+    (folder / "key").write_text("a key of sixteen bytes or more")  # which decides the split
     labels = {"names": ["no_finding", "effusion", "cardiomegaly"], "minimum": 0}
     settings = {
         **dict.fromkeys(("classes_2", "samples_30")),
-        "resolution_16": {"dimension": "resolution", "resolution": 16, "validation": 25, "test": 25, "seeds": 1},
+        "resolution_16": {"dimension": "resolution", "resolution": 16, "validation": 20, "test": 20, "seeds": 1},
     }
     overlay = {
         "cohorts": {"mammography": None, "brain": None, "breast": None, "chest": {"source": source, "labels": labels}},
