@@ -168,7 +168,7 @@ rule tabulate_readers:
         mem_mb=scaled(2000),
         runtime=scaled(10),
     params:
-        task=patch_task("tabulate_readers"),
+        task=task("tabulate_readers"),
     message:
         "Table 3 of Haarburger 2019"
     script:
