@@ -41,8 +41,8 @@ def measured(generators: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
         return Patches(stored, classes, np.array([f"p{seed}_{number // 3}" for number in range(n)]))
 
     sets = {name: of(12, 3 + number) for number, name in enumerate(generators)}
-    for patches in sets.values():
-        patches.images[:, 6] = 0  # far from post 1 - pre
+    for generated in sets.values():
+        generated.images[:, 6] = 0  # far from post 1 - pre
     table, curves = tabulate_enhancement(of(18, 1), of(9, 2), sets, draws=20, seed=1)
     return curves, table
 
