@@ -22,9 +22,9 @@ STAND_IN = {"t2": "", "t1": "T1 without contrast or fat suppression stands in fo
 """What the first channel of breast MR patches is, where it is not what it is called."""
 
 
-def label(simulated: bool) -> str:
-    """The line at the foot of every figure and table of simulated data; none where the data are a user's."""
-    return SIMULATED if simulated else ""
+def label(simulated: bool, remark: str = "") -> str:
+    """The line at the foot of every figure and table of simulated data, and whatever else a reader must know; "" where there is nothing."""
+    return " | ".join(filter(None, [SIMULATED if simulated else "", remark]))
 
 
 def origin(simulated: bool) -> str:

@@ -12,7 +12,7 @@ from lookalike.pixels.store import ImageStore, image_table
 GRID, BLOCKS = 36, 4  # patches of Figures 2 and 3, and of Figures 4 and 5
 
 with job(snakemake) as task:
-    foot = " | ".join(filter(None, (label(task["simulated"]), STAND_IN[task["t2_from"]])))
+    foot = label(task["simulated"], STAND_IN[task["t2_from"]])
 
     def patches(table: pd.DataFrame, parts: list[str]) -> np.ndarray:
         """In [0, 1], as the store codes them."""
@@ -23,8 +23,8 @@ with job(snakemake) as task:
         return Path(snakemake.output[f"figure{number}_png"]).with_suffix("")
 
     real = image_table(snakemake.input.real_table)
-    lesions = real[(real["class"] == "malignant") & ~real["bordered"]]
-    (patch,) = patches(lesions.iloc[[len(lesions) // 2]], snakemake.input.real_store)
+    lesions = real[real["class"] == "malignant"].sort_values("bordered", kind="stable")  # one that lies in the image, if there is any
+    (patch,) = patches(lesions.head(1), snakemake.input.real_store)
     contrasts.draw(patch, stem(1), finding="malignant", label=foot)
 
     first, second = (task["generators"] * 2)[:2]

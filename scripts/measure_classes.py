@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from _job import job, origin
 from lookalike.config import Inception
 from lookalike.files import atomic
-from lookalike.measures.classes import ImageSet, compare_classes
+from lookalike.measures.classes import ImageSet, at_most, compare_classes
 from lookalike.pixels.store import ImageStore, image_table
 from lookalike.training.device import choose_device
 from lookalike.utility.encoder import load_encoder
@@ -20,16 +19,14 @@ with job(snakemake) as task:
 
     def image_set(table: pd.DataFrame, parts: list[str]) -> ImageSet:
         """So many of each class as all draws together can use."""
-        order = np.random.default_rng([seed, len(table)]).permutation(len(table))
-        rank = table.iloc[order].groupby("class").cumcount().sort_index()
-        chosen = table[rank < task["compared"] * task["draws"]]
+        chosen = at_most(table, task["compared"] * task["draws"], seed=seed)
         images = ImageStore(chosen, [Path(path) for path in parts]).level(level)
         return ImageSet(encoder.features(images), images, chosen["class"].to_numpy(), chosen["patient"].to_numpy())
 
     real, synthetic = image_table(snakemake.input.real_table), image_table(snakemake.input.synthetic_table)
     classes = compare_classes(
-        image_set(real[real["split"] == "train"].reset_index(drop=True), snakemake.input.real_store),
-        image_set(real[real["split"] == "test"].reset_index(drop=True), snakemake.input.real_store),
+        image_set(real[real["split"] == "train"], snakemake.input.real_store),
+        image_set(real[real["split"] == "test"], snakemake.input.real_store),
         image_set(synthetic, snakemake.input.synthetic_store),
         features=encoder.name,
         compared=task["compared"],

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from _job import job, origin
 from lookalike.files import atomic
+from lookalike.measures.classes import at_most
 from lookalike.measures.enhancement import Patches, tabulate_enhancement
 from lookalike.pixels.store import ImageStore, image_table
 
@@ -16,9 +14,7 @@ with job(snakemake) as task:
         """At most `most` of each class."""
         table = image_table(snakemake.input[f"{name}_table"])
         table = table if split is None else table[table["split"] == split]
-        order = np.random.default_rng([task["seed"], len(table)]).permutation(len(table))
-        rank = pd.Series(table["class"].iloc[order]).groupby(table["class"].iloc[order]).cumcount()
-        table = table[rank.reindex(table.index) < task["most"]].reset_index(drop=True)
+        table = at_most(table, task["most"], seed=task["seed"])
         store = ImageStore(table, [Path(path) for path in snakemake.input[f"{name}_store"]])
         return Patches(store.level(store.levels - 1), table["class"].to_numpy(), table["patient"].to_numpy())
 

@@ -20,5 +20,5 @@ with job(snakemake) as task:
     batches = sample(weights, indices=range(SHOWN), seed=task["seed"], batch=8, device="cpu", threads=snakemake.threads, labels=labels)
     images = np.concatenate(list(batches))
     if images.ndim == 4:  # breast MR
-        images, note = images[:, 1], " | ".join(filter(None, [note, "channel shown: T1 before contrast"]))
+        images, note = images[:, 1], label(task["simulated"], "channel shown: T1 before contrast")
     samples.draw_grid(images, Path(snakemake.output.grid).with_suffix(""), label=note)

@@ -12,5 +12,4 @@ with job(snakemake) as task:
     table = tables.haarburger2019_table2(
         pd.read_csv(snakemake.input.classes), pd.read_csv(snakemake.input.selection), load(Path(snakemake.input.published))
     )
-    foot = " | ".join(filter(None, (label(task["simulated"]), STAND_IN[task["t2_from"]])))
-    tables.write(table, Path(snakemake.output.csv).with_suffix(""), label=foot)
+    tables.write(table, Path(snakemake.output.csv).with_suffix(""), label=label(task["simulated"], STAND_IN[task["t2_from"]]))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -35,28 +36,24 @@ def gap_item(synthetic: str, gap: str, copying: str) -> Item:
     }
 
 
+def paper_item(section: Literal["dumont2021", "haarburger2019"], path: Path) -> Item:
+    """A table or figure of a study."""
+    item: Item = {"id": f"{section}_{path.stem}", "section": section, "files": [str(path)]}
+    item["table" if path.suffix == ".html" else "picture"] = path
+    return item
+
+
 def study_items(files: list[str], runs: pd.DataFrame) -> list[Item]:
     """D21's tables and figures; the table of gaps says, too, whether generators copy."""
     items: list[Item] = []
     for path in map(Path, files):
-        item: Item = {"id": f"dumont2021_{path.stem}", "section": "dumont2021", "files": [str(path)]}
-        item["table" if path.suffix == ".html" else "picture"] = path
+        item = paper_item("dumont2021", path)
         if path.stem == "summary":
             own = runs.groupby(["benchmark", "generator"], sort=False)["copying"]
             verdicts = "; ".join(f"{benchmark}, {generator}: {counts(part)}" for (benchmark, generator), part in own)
             item["caption"] = f"Do generators copy? Runs by verdict on their images: {verdicts}."
         else:
             item["caption"] = " ".join(filter(None, (CAPTIONS.get(item["id"], ""), beginning(runs["backbone"]))))
-        items.append(item)
-    return items
-
-
-def patch_items(files: list[str]) -> list[Item]:
-    """H19's tables and figures."""
-    items: list[Item] = []
-    for path in map(Path, files):
-        item: Item = {"id": f"haarburger2019_{path.stem}", "section": "haarburger2019", "files": [str(path)]}
-        item["table" if path.suffix == ".html" else "picture"] = path
         items.append(item)
     return items
 
@@ -147,7 +144,7 @@ with job(snakemake) as task:
         kinetics = enhancement_aucs(pd.read_csv(files["enhancement"]))
         generators = pd.read_csv(files["classes"])["generator"].unique()
         subjects["haarburger2019"] = f"Patches of breast MR from {' and '.join(generators)}"
-        items += patch_items(files["haarburger2019"])
+        items += [paper_item("haarburger2019", Path(path)) for path in files["haarburger2019"]]
     for name, real in task["synthetic"].items():
         items += audit_items(files[f"audit_{name}"], name, paper=name == synthetic)
         if f"gap_{name}" in files:

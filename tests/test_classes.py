@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lookalike.measures.classes import ImageSet, compare_classes, select_summary
+from lookalike.measures.classes import ImageSet, at_most, compare_classes, select_summary
 from lookalike.measures.frechet import frechet_distance
 from lookalike.measures.one_nn import one_nn
 
@@ -28,6 +28,14 @@ def compared(training: ImageSet, held_out: ImageSet, synthetic: ImageSet, *, com
 TRAINING = images(1, malignant=60, benign=300)
 HELD_OUT = images(2, 1000, benign=150, malignant=40)
 FRESH = images(3, 5000, benign=300, malignant=60)
+
+
+def test_at_most_so_many_of_each_class() -> None:
+    table = pd.DataFrame({"class": ["a"] * 30 + ["b"] * 3 + ["c"] * 10, "number": range(43)}, index=range(100, 143))
+    some, again, other = (at_most(table, 5, seed=seed) for seed in (1, 1, 2))
+    assert some["class"].value_counts().to_dict() == {"a": 5, "c": 5, "b": 3} and some["number"].is_monotonic_increasing
+    assert some.equals(again) and not some.equals(other) and some.index.tolist() == list(range(13))
+    assert at_most(table, 99, seed=1).equals(table.reset_index(drop=True))
 
 
 def test_fakes_of_the_same_law_are_like_other_patients_and_memorised_ones_are_not() -> None:

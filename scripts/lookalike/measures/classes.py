@@ -38,6 +38,12 @@ class ImageSet:
     """[n]; of synthetic images, which have none, `np.arange(n)`."""
 
 
+def at_most(table: pd.DataFrame, most: int, *, seed: int) -> pd.DataFrame:
+    """So many rows of each class at random (column `class`), in the table's order, numbered from 0; of a smaller class all."""
+    shuffled = table["class"].iloc[np.random.default_rng([seed, len(table)]).permutation(len(table))]
+    return table[shuffled.groupby(shuffled).cumcount().reindex(table.index) < most].reset_index(drop=True)
+
+
 def compare_classes(
     training: ImageSet, held_out: ImageSet, synthetic: ImageSet, *, features: str, compared: int, draws: int, seed: int
 ) -> pd.DataFrame:
