@@ -3,11 +3,12 @@ PYTHON ?= python3.11
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: install demo test lint docs report clean
+.PHONY: install demo test bench lint docs report clean
 
 .venv/.installed: requirements.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
 install: .venv/.installed
@@ -16,8 +17,19 @@ demo: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "Done. Open results/index.html"
 
+# Two at a time, as both wait for a half of it: whole runs here, and all else, the scheduler's last. They share one finished run; the runs' words come last.
+RUNS := tests/test_end_to_end.py tests/test_faults.py tests/test_workflow.py
+SCHEDULED := tests/test_slurm.py
 test: .venv/.installed
-	$(BIN)/pytest
+	@mkdir -p logs; export LOOKALIKE_FINISHED_RUN=$$(mktemp -d); \
+	$(BIN)/pytest $(RUNS) > logs/test_runs.log 2>&1 & runs=$$!; trap 'kill $$runs' INT TERM; \
+	$(BIN)/pytest $(addprefix --ignore=,$(RUNS) $(SCHEDULED)); others=$$?; \
+	$(BIN)/pytest $(SCHEDULED); scheduled=$$?; \
+	wait $$runs; runs=$$?; cat logs/test_runs.log; rm -r $$LOOKALIKE_FINISHED_RUN; exit $$((others | scheduled | runs))
+
+# ZOO=/path/to/pytorch_GAN_zoo: train beside it too.
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks $(if $(ZOO),--zoo $(ZOO))
 
 lint: .venv/.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

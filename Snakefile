@@ -16,6 +16,7 @@ include: "workflow/rules/utility.smk"
 include: "workflow/rules/korkinof2021.smk"
 include: "workflow/rules/dumont2021.smk"
 include: "workflow/rules/haarburger2019.smk"
+include: "workflow/rules/readers.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -27,6 +28,7 @@ wildcard_constraints:
     generator=f"{names(CONFIG.generators)}|{RUN}",
     synthetic=f"{names(CONFIG.synthetic)}|{RUN}",
     images=f"{names({**CONFIG.cohorts, **CONFIG.synthetic})}|{SETTING}|{RUN}",
+    study=names(CONFIG.reader_studies),
     seed=r"\d+",
     stage=r"\d+",
     level=r"\d+",

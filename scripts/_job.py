@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ SIMULATED = "Demo: simulated phantoms, not patients; nothing here is comparable 
 # A full disk, a quota, a missing permission, a read-only or vanished file system: the system's own words say it best.
 NO_FAULT_OF_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
 OUTSIDE = "Images from outside, not simulated"
+KEPT = "state/readers"
+"""Folder of what must outlive a rebuild of a reader study: answers that the server took, and keys."""
+PROGRAMS = "Answers of simulated readers: programs, not people"
 STAND_IN = {"t2": "", "t1": "T1 without contrast or fat suppression stands in for T2"}
 """What the first channel of breast MR patches is, where it is not what it is called."""
 
@@ -25,6 +29,11 @@ STAND_IN = {"t2": "", "t1": "T1 without contrast or fat suppression stands in fo
 def label(simulated: bool, remark: str = "") -> str:
     """The line at the foot of every figure and table of simulated data, and whatever else a reader must know; "" where there is nothing."""
     return " | ".join(filter(None, [SIMULATED if simulated else "", remark]))
+
+
+def answers_label(task: dict[str, Any]) -> str:
+    """The same for what answers of readers say."""
+    return label(task["simulated"], PROGRAMS if task["programs"] else "")
 
 
 def origin(simulated: bool) -> str:
@@ -46,6 +55,9 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
     )
     for chatty in ("fontTools", "openjpeg"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    for output in map(Path, snakemake.output):
+        for leftover in output.parent.glob(f".{output.name}.*.part"):  # of an attempt that was killed while it wrote
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     task = dict(snakemake.params.task)
     try:
         yield task

@@ -6,11 +6,21 @@ from typing import Literal
 
 import pandas as pd
 
-from _job import job, label
+from _job import PROGRAMS, job, label
 from lookalike.index_page import CAPTIONS, Item, Paper, write_index
 from lookalike.published import NUMBERS, load
+from lookalike.readers.analysis import load_results
 from lookalike.tables import auc_gap
 from lookalike.utility.benchmark import COLUMNS, beginning, study_measures
+
+TITLES = {
+    "summary": "what the answers prove",
+    "table3": "questions against one another",
+    "table4": "groups of readers",
+    "figure4": "the page",
+    "figure7": "right answers",
+    "text_artefacts": "artefacts",
+}
 
 
 def audit_items(files: list[str], synthetic: str, *, paper: bool) -> list[Item]:
@@ -52,7 +62,7 @@ def study_items(files: list[str], runs: pd.DataFrame) -> list[Item]:
             own = runs.groupby(["benchmark", "generator"], sort=False)["copying"]
             verdicts = "; ".join(f"{benchmark}, {generator}: {counts(part)}" for (benchmark, generator), part in own)
             item["caption"] = f"Do generators copy? Runs by verdict on their images: {verdicts}."
-        else:
+        elif path.stem != "readers":
             item["caption"] = " ".join(filter(None, (CAPTIONS.get(item["id"], ""), beginning(runs["backbone"]))))
         items.append(item)
     return items
@@ -63,6 +73,25 @@ def enhancement_aucs(enhancement: pd.DataFrame) -> pd.DataFrame:
     aucs = enhancement[enhancement["measure"] == "auc"]
     real = aucs.loc[aucs["set"] == "real_test", ["value", "low", "high"]].add_prefix("ceiling_").rename(columns={"ceiling_value": "ceiling"})
     return aucs[aucs["set"] == "synthetic"].rename(columns={"generator": "name"}).merge(real, how="cross")
+
+
+def reader_items(files: list[str], study: str, section: Literal["korkinof2021", "other"], remark: str) -> list[Item]:
+    """What a reader study's answers prove, and the items that K21 prints of it; `section`: K21's if they stand for the paper's."""
+    items: list[Item] = []
+    for path in map(Path, files):
+        name = {"page": "figure4", "artefacts": "text_artefacts"}.get(path.stem, path.stem)
+        own: Item = {"id": name, "section": section, "files": [str(path)]}
+        if name == "summary" or section == "other":
+            own |= {"id": f"{study}_{name}", "section": "other", "title": f"Reader study {study.replace('_', ' ')}: {TITLES[name]}"}
+        own["table" if path.suffix == ".html" else "picture"] = path
+        if remark:
+            own["caption"] = f"{CAPTIONS.get(name, '')} {remark}.".strip()
+        items.append(own)
+    items[0]["files"] = [
+        *items[0]["files"],
+        *(f"results/readers/{study}/{name}" for name in ("results.csv", "readers.csv", "checklist.md", "blinding.csv", "power.csv")),
+    ]
+    return items
 
 
 def cohort_item(cohort: str) -> Item:
@@ -152,6 +181,12 @@ with job(snakemake) as task:
             gap = pd.read_csv(files[f"gap_{name}"])
             mean = gap[gap["label"] == "mean"].rename(columns={"gap": "value", "gap_low": "low", "gap_high": "high"})
             gaps.append(mean.assign(name=real if list(task["synthetic"].values()).count(real) == 1 else name))
+    for item in items:
+        if item["id"] in ("dumont2021_readers", "haarburger2019_table3") and task["programs"][item["section"]]:
+            item["caption"] = f"{PROGRAMS}."
+    for name, programs in task["studies"].items():
+        own = task["korkinof2021"] and name in (task["korkinof2021"]["readers"], task["korkinof2021"]["artefacts"])
+        items += reader_items(files[f"readers_{name}"], name, "korkinof2021" if own else "other", PROGRAMS if programs else "")
     items += [cohort_item(name) for name in task["cohorts"]]
     items += [item for name, stages in task["stages"].items() for item in stage_items(name, stages)]
     if synthetic:
@@ -188,6 +223,10 @@ with job(snakemake) as task:
             "measures": pd.concat([pd.read_csv(path) for path in files[f"measures_{synthetic}"]], ignore_index=True) if synthetic else no_measures,
             "gaps": pd.concat(gaps, ignore_index=True) if gaps else no_measures.assign(name=""),
             "kinetics": kinetics,
+            "readers": {
+                f"{name}{' (simulated readers)' * programs}": load_results(Path(files[f"results_{name}"]))
+                for name, programs in task["studies"].items()
+            },
             "definitions": {"coverage": task["coverage"]},
             "cohort": facts | (detector_facts(files["detector"]) if "detector" in files else {}),
             "training": training_facts(files["statistics"]) if "statistics" in files else {},

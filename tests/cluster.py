@@ -128,11 +128,18 @@ class Cluster:
     def kill_node(self, node: str) -> None:
         """End a node as a power cut would: its daemon, and every process of its jobs."""
         os.kill(int((self.root / f"slurmd-{node}.pid").read_text()), signal.SIGKILL)
+        victims: list[psutil.Process] = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 if process.environ().get("SLURMD_NODENAME") == node:
-                    for victim in (*(parent for parent in process.parents() if parent.name() == "slurmstepd"), process):
-                        victim.kill()
+                    victims += [*(parent for parent in process.parents() if parent.name() == "slurmstepd"), process]
+        # All at once, and the youngest first: a process that sees another die, or is woken because its parent did (the kernel wakes stopped
+        # processes whose group is orphaned), would tell Slurm that its job has failed, and Slurm would tell the node when it is back.
+        victims.sort(key=lambda victim: victim.pid, reverse=True)
+        for end in (psutil.Process.suspend, psutil.Process.kill):
+            for victim in victims:
+                with contextlib.suppress(psutil.Error):
+                    end(victim)
 
     def run(self, *command: str) -> str:
         """Output of a Slurm command; an empty string where it fails (the controller may be starting)."""

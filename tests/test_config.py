@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import re
+
 import pytest
 import yaml
 from conftest import REPOSITORY
@@ -136,3 +139,46 @@ def test_the_word_null_takes_away_what_null_does(demo: dict) -> None:
     demo |= {"dumont2021": "null", "cohorts": {**demo["cohorts"], "chest": "null", "brain": None}}
     loaded = config.load(demo)
     assert loaded.dumont2021 is None and set(loaded.cohorts) == {"mammography", "breast"}
+
+
+def test_a_reader_study_goes_out_with_its_images(demo: dict) -> None:
+    whole = config.load(demo)
+    assert list(whole.reader_studies) == ["mammograms", "artefacts", "chest", "patches"] and whole.dumont2021.readers == ("chest",)
+    without = config.load({**demo, "haarburger2019": None, "dumont2021": "null"})
+    assert list(without.reader_studies) == ["mammograms", "artefacts"]
+    settings = {**demo["dumont2021"]["benchmarks"]["chest"]["settings"], "classes_4": None}
+    benchmarks = {**demo["dumont2021"]["benchmarks"], "chest": {**demo["dumont2021"]["benchmarks"]["chest"], "settings": settings}}
+    fewer = config.load({**demo, "dumont2021": {**demo["dumont2021"], "benchmarks": benchmarks}})
+    nulled = config.load({**demo, "reader_studies": {**demo["reader_studies"], "mammograms": None}})
+    assert "mammograms" not in nulled.reader_studies and nulled.korkinof2021.readers is None
+    assert "chest" not in fewer.reader_studies and fewer.dumont2021.readers == () and fewer.korkinof2021.readers == "mammograms"
+
+
+@pytest.mark.parametrize(
+    ("study", "sentence"),
+    [
+        ({"protocol": "single", "synthetic": ["progam"]}, "did you mean `progan`"),
+        ({"protocol": "single", "synthetic": ["progan", "haarburger2019/wgan"]}, "need one real cohort"),
+        ({"protocol": "single", "synthetic": ["progan"], "questions": 9}, "must be even"),
+        ({"protocol": "single", "synthetic": ["progan"], "warmup": 8}, "only warmup+single"),
+        ({"protocol": "pair2afc", "synthetic": ["progan"], "answers": "a.csv", "simulated": {}}, "not both"),
+        ({"protocol": "pair2afc", "synthetic": ["progan"], "sequences": 10}, "20 readers are hoped for, but there are 10 sequences"),
+        ({"protocol": "pair2afc", "synthetic": ["progan"], "margins": [5]}, "between 0 and .5"),
+        ({"protocol": "pair2afc", "synthetic": ["progan"], "simulated": {"shares": {"tired": 1}}}, "`tired`, which is not in groups"),
+    ],
+)
+def test_mistakes_in_a_reader_study_get_a_sentence(demo: dict, study: dict, sentence: str) -> None:
+    demo["reader_studies"]["mine"] = study
+    with pytest.raises(LookalikeError, match=re.escape(sentence)):
+        config.load(demo)
+
+
+def test_a_paper_takes_a_study_of_its_protocol(demo: dict) -> None:
+    demo["korkinof2021"]["readers"] = "chest"
+    with pytest.raises(LookalikeError, match="needs a study of the protocol pair2afc, `chest` is single"):
+        config.load(demo)
+
+
+def test_an_error_survives_the_way_out_of_a_worker_process() -> None:
+    error = pickle.loads(pickle.dumps(LookalikeError("It is wrong", "here", "Mend it.")))
+    assert str(error) == "It is wrong (here). Mend it."

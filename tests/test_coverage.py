@@ -8,6 +8,7 @@ from scipy.stats import gaussian_kde, norm
 
 from lookalike.measures.coverage import (
     CONTOURS,
+    REGIONS,
     Coverage,
     common_axes,
     contour_levels,
@@ -43,6 +44,17 @@ def test_support_level_of_few_cells() -> None:
     density = np.array([[0.5, 0.3, 0.15, 0.05], [np.nan] * 4, [0.25] * 4])
     assert [support_level(density, mass=mass)[0] for mass in (0.4, 0.79, 0.81, 0.96)] == [0.5, 0.3, 0.15, 0.05]
     assert np.isnan(support_level(density, mass=0.8)[1]) and support_level(density, mass=0.8)[2] == 0.25
+
+
+def test_contours_equal_the_edges_of_one_support_each() -> None:
+    densities = np.random.default_rng(3).gamma(1.0, 1.0, (3, 40, 30)).round(1)  # with ties
+    for definition in REGIONS:
+        for density in densities:
+            edges = [support_level(density.ravel(), mass=percentile / 100, definition=definition) for percentile in CONTOURS]
+            np.testing.assert_array_equal(contour_levels(density, definition=definition), edges)
+        together = support_level(densities.reshape(3, -1), mass=CONTOURS / 100, definition=definition)
+        assert together.shape == (len(CONTOURS), 3)
+        np.testing.assert_array_equal(together[:, 1], contour_levels(densities[1], definition=definition))
 
 
 def test_shifted_normals() -> None:
@@ -137,3 +149,12 @@ def test_far_apart_sets_do_not_cover_one_another() -> None:
     assert shares["points"] == 0 and not shares["hdr"] > 0 and not shares["density_percentile"] > 0
     near = coverage(real, synthetic / 100)
     assert near == {"hdr": 0, "density_percentile": 0, "points": 0}
+
+
+def test_a_grid_too_coarse_for_the_reals_is_named() -> None:
+    generator = np.random.default_rng(8)
+    real = generator.normal(size=(200, 2))
+    measure = Coverage(real, np.concatenate([real, [[-1000, -1000], [1000, 1000]]]))
+    assert measure.reason.startswith("real: no cell of the grid")
+    shares = measure(np.ones((1, 200)), np.ones((1, 202)), origin="synthetic")
+    assert np.isnan(shares["hdr"]) and np.isnan(shares["density_percentile"])

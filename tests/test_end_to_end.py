@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import random
 import re
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -19,10 +22,14 @@ import pytest
 import yaml
 from conftest import TINY, snakemake
 
+from lookalike.cohort.identity import PHANTOM_KEY
 from lookalike.files import sha256
+from lookalike.plan.__main__ import plan
+from lookalike.readers.browser import find_browser
 
 COHORT = "results/cohorts/mammography"
 ITEMS = ("table1", "table2", "figure1", "figure2", "figure3", "figure5", "figure6", "spectrum")
+STUDIES = ("mammograms", "artefacts", "chest", "patches")
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +48,12 @@ def test_every_item_is_there_with_its_provenance(finished_run: Path) -> None:
         suffixes = ("csv", "tex", "html", "md") if item.startswith("table") else ("png", "pdf", "source.csv")
         for suffix in suffixes:
             assert (finished_run / "results/haarburger2019" / f"{item}.{suffix}").stat().st_size > 100, f"{item}.{suffix}"
+    readers = finished_run / "results/readers"
+    tables = [*(readers / study / "summary" for study in STUDIES), *(readers / "mammograms" / name for name in ("table3", "table4"))]
+    for stem in (*tables, readers / "artefacts/artefacts", finished_run / "results/dumont2021/readers"):
+        assert all(stem.with_suffix(f".{suffix}").stat().st_size > 100 for suffix in ("csv", "tex", "html", "md")), stem
+    assert all((readers / f"mammograms/figure7.{suffix}").stat().st_size > 100 for suffix in ("png", "pdf", "source.csv"))
+    assert (readers / "mammograms/page.png").is_file() == bool(find_browser())
     page = (finished_run / "results/index.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script" not in page
     record = json.loads((folder / "table1.html.provenance.json").read_text())
@@ -54,8 +67,23 @@ def test_demo_values_are_labelled_and_never_comparable(finished_run: Path) -> No
     for path in [*(finished_run / "results/korkinof2021/progan").glob("*.csv"), *study]:
         assert "imulated" in path.read_text(), path.name
     for path in (finished_run / "results/haarburger2019").glob("*.csv"):
-        # the readers of Table 3 are the paper's, whatever the data here
-        assert path.name == "table3.csv" or "imulated" in path.read_text(), path.name
+        assert "imulated" in path.read_text(), path.name
+    for path in (finished_run / "results/readers").glob("*/*.*"):
+        if path.name not in ("key.csv", "power.csv") and path.suffix in (".csv", ".md", ".tex", ".html"):  # these hold no results
+            assert "imulated" in path.read_text(), path
+
+
+def test_readers_answered_what_was_shown_and_the_truth_stayed_out_of_the_page(finished_run: Path) -> None:
+    for study in STUDIES:
+        folder = finished_run / "results/readers" / study
+        answers = pd.read_csv(folder / "answers.csv", comment="#", keep_default_na=False)
+        key = pd.read_csv(folder / "key.csv", keep_default_na=False).set_index("image")
+        shown = pd.concat([answers["first"], answers["second"]])
+        assert set(shown[shown != ""]) <= set(key.index) == {path.stem for path in (folder / "web/images").iterdir()}
+        assert not answers.duplicated(["reader", "attempt", "question"]).any()
+        told = "".join(path.read_text() for path in (folder / "web/sequences").iterdir())
+        assert ("synthetic" in told) == (study == "patches"), study  # a warm-up's truth alone
+        assert not any(set(key["source"]) & set(re.findall(r"[\w-]+", path.read_text())) for path in (folder / "web").glob("*.json"))
 
 
 def test_generators_of_the_study_stop_by_the_rule_and_repetitions_follow(finished_run: Path) -> None:
@@ -107,38 +135,57 @@ def test_exams_reconcile_with_planted_truth(finished_run: Path) -> None:
     assert cohort.groupby("patient")["split"].nunique().max() == 1
 
 
-def _everything_written(folder: Path) -> dict[str, str]:
-    """All text in every result, tables and archives unpacked, by path; without phantoms and the private table."""
+PLACES = ("results", "logs", "benchmarks/runs", "state", ".snakemake/log")
+IDENTIFYING = (
+    *("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "InstitutionName", "ReferringPhysicianName"),
+    *("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
+)
+COMMON = re.compile(r"CheXpert|stage_|study\d|view\d")  # names that every tree of its kind has
+
+
+def _everything_written(folder: Path, report: Path) -> dict[str, bytes]:
+    """All that is written anywhere, tables and archives unpacked too, by path; without the phantoms, their making and the private tables."""
     found = {}
-    for path in (folder / "results").rglob("*"):
-        relative = path.relative_to(folder).as_posix()
-        if not path.is_file() or "/private/" in relative or relative.startswith("results/phantoms/"):
+    for path in [report, *(path for place in PLACES for path in (folder / place).rglob("*"))]:
+        relative = path.name if path == report else path.relative_to(folder).as_posix()
+        if not path.is_file() or "/private/" in relative or relative.startswith(("results/phantoms/", "logs/make_phantoms/")):
             continue
+        found[relative] = relative.encode() + b"\n" + path.read_bytes()
         if path.suffix == ".parquet":
-            found[relative] = pd.read_parquet(path).to_csv() + path.read_bytes().decode(errors="replace")
-        elif path.suffix == ".npz":
-            found[relative] = "".join(zipfile.ZipFile(path).read(name).decode(errors="replace") for name in zipfile.ZipFile(path).namelist())
-        else:
-            found[relative] = path.read_bytes().decode(errors="replace")
+            found[relative] += pd.read_parquet(path).to_csv().encode()
+        elif path.suffix == ".gz":
+            found[relative] += gzip.decompress(path.read_bytes())
+        elif zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                found[relative] += b"".join(archive.read(name) for name in archive.namelist())
     return found
 
 
-def test_no_identity_leaves_the_private_table(finished_run: Path) -> None:
-    canaries: set[str] = set()
-    exams = sorted((finished_run / "results/phantoms/breast/dicom").rglob("*.dcm"))[::20]
-    for path in [*sorted((finished_run / "results/phantoms/mammography/dicom").rglob("*.dcm"))[:60], *exams]:
-        canaries |= {path.stem, path.parent.name}
-        try:
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-        except Exception:
-            continue
-        for word in ("PatientName", "PatientID", "AccessionNumber", "InstitutionName", "SOPInstanceUID", "StudyInstanceUID", "PatientBirthDate"):
-            canaries.add(str(header.get(word, "")))
-    canaries = {canary for canary in canaries if len(canary) >= 6}
-    assert len(canaries) > 100
+def _canaries(folder: Path) -> set[str]:
+    """Words of some phantoms of every cohort that identify somebody: names, numbers, dates and UIDs of headers, and the files' names and folders."""
+    words: set[str] = set()
+    for root in (folder / "results/phantoms").glob("*/dicom"):
+        files = sorted(path for path in root.rglob("*") if path.suffix in (".dcm", ".jpg"))
+        for path in files[:: len(files) // 10]:
+            words |= {Path(part).stem for part in path.relative_to(root).parts if not COMMON.match(part)}
+            if path.suffix == ".dcm":
+                with suppress(Exception):  # some are broken on purpose
+                    header = pydicom.dcmread(path, stop_before_pixels=True)
+                    words |= {str(header.get(word, "")) for word in IDENTIFYING}
+    return {word for word in words if len(word) >= 6}
+
+
+def test_no_identity_leaves_the_private_table(finished_run: Path, tmp_path: Path) -> None:
+    run = snakemake(finished_run, "--configfile", TINY, "--report", str(tmp_path / "report.zip"))
+    assert run.returncode == 0, run.stdout
+    written = _everything_written(finished_run, tmp_path / "report.zip")
+    assert all(any(name.startswith(place) for name in written) for place in ("report.zip", *PLACES))
+    canaries = _canaries(finished_run)
+    assert len(canaries) > 150
     # Digits inside a longer number are chance: a birth date is eight of them.
-    words = [re.compile(rf"(?<![0-9.]){re.escape(canary)}(?![0-9])" if canary.isdigit() else re.escape(canary)) for canary in canaries]
-    leaks = {(word.pattern, place) for place, text in _everything_written(finished_run).items() for word in words if word.search(text)}
+    words = {canary.encode(): rb"(?<![0-9.])%b(?![0-9])" % canary.encode() if canary.isdigit() else b"" for canary in canaries}
+    words[PHANTOM_KEY] = b""
+    leaks = {(word, place) for place, data in written.items() for word, apart in words.items() if word in data and re.search(apart, data)}
     assert not leaks, sorted(leaks)[:5]
     private = (finished_run / COHORT / "private/index.parquet").read_bytes()
     assert private  # the one place that may hold paths and UIDs
@@ -182,3 +229,15 @@ def _kill_training_once(folder: Path, arguments: tuple[str, ...]) -> None:
     assert not (folder / "results/generators/progan/stage_2/weights.json").exists() or state.exists()
     unlock = snakemake(folder, "--unlock", *arguments)
     assert unlock.returncode == 0, unlock.stdout
+
+
+def test_plan_of_a_finished_run(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a factor of two of what its jobs took, and every one of them planned and recognised as done."""
+    monkeypatch.chdir(finished_run)
+    planned = plan([Path(TINY)], {}, cores=2)
+    took = {}
+    for path in Path("benchmarks/runs").rglob("*.tsv"):
+        with path.open() as file:
+            took[path] = float(next(csv.DictReader(file, delimiter="\t"))["s"])
+    assert len(planned.jobs) == len(took) and all(job.done for job, _ in planned.jobs)
+    assert 0.5 < sum(cost.seconds for _, cost in planned.jobs) / sum(took.values()) < 2

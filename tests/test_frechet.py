@@ -50,6 +50,27 @@ def test_equals_the_matrix_square_root(n: int, m: int) -> None:
     assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-9 if min(n, m) > 40 else 1e-5)
 
 
+def by_roots(x: np.ndarray, y: np.ndarray) -> float:
+    """The slow form, exact for singular covariances too: S^(1/2) from all eigenvectors."""
+    s, t = np.cov(x.T), np.cov(y.T)
+    values, vectors = linalg.eigh(s)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    shared = np.sqrt(np.maximum(linalg.eigvalsh(root.T @ t @ root), 0)).sum()
+    return float(np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(s) + np.trace(t) - 2 * shared)
+
+
+def test_features_that_follow_from_others_or_never_change() -> None:
+    """Covariances of less than full rank, from more images than features."""
+    mixing = normal(6, 20, seed=3)
+    x, y = normal(90, 6) @ mixing, 1.4 * normal(80, 6, seed=1) @ mixing + 0.3
+    x[:, 4], y[:, 4] = 2.0, 2.5
+    for pair in ((x, y), (x, normal(80, 20, seed=2)), (normal(80, 20, seed=2), x)):
+        assert frechet_distance(*pair) == pytest.approx(by_roots(*pair), rel=1e-6)
+    constant = np.ones((90, 20))
+    assert frechet_distance(constant, constant + 1) == pytest.approx(20)
+    assert frechet_distance(constant, y) == pytest.approx(by_roots(constant, y)) == pytest.approx(frechet_distance(y, constant))
+
+
 @pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
 def test_equals_monai() -> None:
     from monai.metrics.fid import get_fid_score

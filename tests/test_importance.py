@@ -1,19 +1,15 @@
-"""Occlusion maps against one mask a forward pass, a closed form, and the clock."""
+"""Occlusion maps against one mask a forward pass and a closed form; how fast they are is for `python -m benchmarks training`."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from conftest import REPOSITORY
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lookalike.config import load
 from lookalike.utility.classifier import Classifier
 from lookalike.utility.importance import as_seen, choose_images, enlarge, occlusion_map
 
@@ -65,28 +61,6 @@ def test_equals_one_mask_a_pass(patch: int, batch: int) -> None:
     np.testing.assert_allclose(occlusion_map(network, image, labels, patch=patch, batch=batch, normalise=False), expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(occlusion_map(network, image, labels, patch=patch, batch=batch), expected / expected.sum(), rtol=0, atol=1e-9)
     assert torch.equal(image, before)
-
-
-def test_three_times_as_fast_as_one_mask_a_pass() -> None:
-    """The demo's DenseNet at the demo's size, on one core; in turns, and the best of each, for other work on the machine slows both.
-
-    A CPU gains with small images only, of which one alone does not fill a pass; with 224 x 224 it computes at its limit, one or many at a time.
-    """
-    demo = load(yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())).utility.classifier
-    shape = {"size": demo.size, "init_features": demo.init_features, "growth_rate": demo.growth_rate, "block_config": demo.block_config}
-    network, labels = Classifier(4, seed=1, **shape).eval(), np.array([1, 0, 0, 1])
-    image = network.prepare(np.random.default_rng(1).integers(0, 256, (1, 32, 32)).astype(np.uint8))[0]
-    slow, fast = [], []
-    for _ in range(4):
-        start = time.perf_counter()
-        expected = one_by_one(network, image, labels, 2)
-        middle = time.perf_counter()
-        importance = occlusion_map(network, image, labels, patch=2, normalise=False)
-        slow.append(middle - start)
-        fast.append(time.perf_counter() - middle)
-        np.testing.assert_allclose(importance, expected, rtol=0, atol=1e-5)
-    assert np.count_nonzero(expected > 1e-5) > 10
-    assert min(slow) > 3 * min(fast), f"{min(slow):.3f} s against {min(fast):.3f} s"
 
 
 def test_the_papers_map_has_12544_patches() -> None:

@@ -58,6 +58,7 @@ def overview(status: str, table: pd.DataFrame, *papers: published.Published, gap
         "measures": table,
         "gaps": gaps,
         "kinetics": NO_GAPS,
+        "readers": {},
         "definitions": {"coverage": "hdr", "pair_mi": "density_nmi"},
         "cohort": {"Files found": HOSTILE},
         "training": {},
@@ -136,7 +137,7 @@ def test_every_item_and_check_is_on_the_page(demo: str) -> None:
         assert item.title in words
         for value in item.values:
             assert value.cell in words
-    assert "Reader study: not part of this run." in words
+    assert "Reader study: no answers in this run." in words
     for row in published.checks(KORKINOF):
         assert str(row["cell"]) in words
 
@@ -168,7 +169,7 @@ def test_answer_is_computed_from_the_measures() -> None:
     worst = (table["measure"] == "coverage") & (table["first"] == "M2") & (table["second"] == "M4")
     table.loc[worst, ["value", "low", "high"]] = (0.30, 0.21, 0.41)
     table.loc[(table["measure"] == "spectrum") & (table["first"] == "high"), ["value", "low", "high"]] = (-1.0, -2.0, 0.0)
-    coverage, label_mi, spectrum = index_page.answer(table, definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS)
+    coverage, label_mi, spectrum = index_page.answer(table, definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS, readers={})
     assert coverage.figure == "80 %"
     assert coverage.sentences[0] == "Lowest: variance and kurtosis, 0.30."
     assert "by 0.92 [0.88, 0.96], so 85 % of the ceiling; the two ranges meet in 0 of 10 pairs" in coverage.sentences[2]
@@ -182,7 +183,9 @@ def test_answer_is_computed_from_the_measures() -> None:
 
 @pytest.mark.parametrize(("ratio", "images", "said"), [(0.9, 1000, False), (1.06, 1000, True), (0.9, 30, True), (np.nan, 1000, False)])
 def test_coverage_that_can_flatter_says_so(ratio: float, images: int, said: bool) -> None:
-    card = index_page.answer(measures().assign(ratio=ratio, n_synthetic=images), definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS)[0]
+    card = index_page.answer(
+        measures().assign(ratio=ratio, n_synthetic=images), definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS, readers={}
+    )[0]
     assert (index_page.NO_MERIT in card.sentences) == said
 
 
@@ -214,15 +217,15 @@ def test_comparison_may_come_from_a_file_with_empty_cells(tmp_path: Path) -> Non
 
 
 def test_answer_without_measures_is_empty_and_the_page_still_stands() -> None:
-    assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS) == []
+    assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS, readers={}) == []
     blank = measures().assign(value=np.nan)
-    assert index_page.answer(blank, definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS) == []
+    assert index_page.answer(blank, definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS, readers={}) == []
 
 
 def test_answer_without_ceilings_says_so() -> None:
     table = measures()
     table[[name for name in tables.STATISTICS if name != "value"]] = np.nan
-    for card in index_page.answer(table, definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS):
+    for card in index_page.answer(table, definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=NO_GAPS, readers={}):
         assert "nan" not in " ".join((card.figure, *card.sentences, *card.ends))
         assert "Too few patients for an interval or a ceiling." in card.sentences
         assert card.marks == ()
@@ -246,17 +249,17 @@ def test_a_demos_convergence_is_in_thousands(tmp_path: Path) -> None:
 
 
 def test_what_a_classifier_is_worth_is_told_with_interval_and_ceiling() -> None:
-    (card,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps(), kinetics=NO_GAPS)
+    (card,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps(), kinetics=NO_GAPS, readers={})
     assert card.figure == "0.02 to 0.14"
     assert "brain, progan, with the 95 % interval [0.120, 0.170]" in card.sentences[0]
     assert "differ by 0.001 [−0.010, 0.012]" in card.sentences[1]
     assert [mark.text for mark in card.marks] == ["chest, cpdgan: 0.020 against 0.001", "brain, progan: 0.140 against 0.001"]
     assert card.marks[0].at < card.marks[1].at
     close = gaps().assign(value=[0.021, 0.022])
-    assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=close, kinetics=NO_GAPS)[0].figure == "0.02"
-    (one,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps().iloc[1:], kinetics=NO_GAPS)
+    assert index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=close, kinetics=NO_GAPS, readers={})[0].figure == "0.02"
+    (one,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps().iloc[1:], kinetics=NO_GAPS, readers={})
     assert one.figure == "0.140" and "of them" not in one.unit
-    (bare,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps(ceiling=np.nan), kinetics=NO_GAPS)
+    (bare,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=gaps(ceiling=np.nan), kinetics=NO_GAPS, readers={})
     assert "Too few patients for an interval or a ceiling." in bare.sentences
 
 
@@ -264,7 +267,7 @@ def test_enhancement_is_told_beside_real_patches() -> None:
     kinetics = gaps(ceiling=0.81, ceiling_low=0.6, ceiling_high=0.95).assign(
         name=["dcgan", "wgan"], value=[0.9, 0.55], low=[0.85, 0.5], high=[0.95, 0.6]
     )
-    (card,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=kinetics)
+    (card,) = index_page.answer(measures().iloc[:0], definitions={"coverage": "hdr"}, gaps=NO_GAPS, kinetics=kinetics, readers={})
     assert card.figure == "0.55 to 0.90" and card.sentences[0] == "dcgan: 0.90 [0.85, 0.95]; wgan: 0.55 [0.50, 0.60]."
     assert card.sentences[1] == "Real patches of other patients: 0.81 [0.60, 0.95]."
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lookalike.measures import moments as module
 from lookalike.measures.moments import MOMENTS, PAIRS, histogram, image_moments, moments_from_histogram
 
 
@@ -45,6 +46,13 @@ def test_histogram_counts_every_stored_value() -> None:
         histogram(np.zeros((2, 2), dtype=np.float32))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_histogram_equals_counting_whatever_the_layout(dtype: type) -> None:
+    values = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (3, 31, 17), dtype=dtype, endpoint=True)
+    for view in (values, values[:, ::2, ::-3], values.T, values[0, 0], values[:0]):
+        np.testing.assert_array_equal(histogram(view), np.bincount(view.ravel(), minlength=np.iinfo(dtype).max + 1))
+
+
 def test_constant_and_empty_images_have_no_shape() -> None:
     constant = np.full((4, 4), 51, dtype=np.uint8)
     for form in ("standardized", "central"):
@@ -67,12 +75,15 @@ def test_two_point_distribution_in_closed_form() -> None:
     np.testing.assert_allclose(moments_from_histogram(histogram(pixels), bits=8), expected, rtol=1e-12)
 
 
-def test_one_row_an_image() -> None:
-    images = [image(np.uint8, 8, seed=seed) for seed in range(3)]
-    values = image_moments(iter(images), bits=8, mask="breast")
-    assert values.shape == (3, len(MOMENTS)) and values.dtype == np.float64
-    np.testing.assert_array_equal(values[1], moments_from_histogram(histogram(images[1]), bits=8, mask="breast"))
-    assert image_moments([], bits=8).shape == (0, 5)
+def test_one_row_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.stack([image(np.uint8, 8, seed=seed) for seed in range(7)])
+    values = image_moments(images, bits=8, mask="breast")
+    assert values.shape == (7, len(MOMENTS)) and values.dtype == np.float64
+    np.testing.assert_array_equal(values[5], moments_from_histogram(histogram(images[5]), bits=8, mask="breast"))
+    # read in blocks, all the same
+    monkeypatch.setattr(module, "BLOCK_BYTES", 2 * images[0].nbytes)
+    np.testing.assert_array_equal(image_moments(images, bits=8, mask="breast"), values)
+    assert image_moments(images[:0], bits=8).shape == (0, 5)
 
 
 def test_pairs_are_the_upper_triangle() -> None:

@@ -43,9 +43,10 @@ def test_control_cases(case: str) -> None:
     assert one_nn(real, fake) == (expected if exact else pytest.approx(expected, abs=0.05))
 
 
-@pytest.mark.parametrize("block", [3, 2048])
-def test_equals_leaving_one_out_of_scikit_learns_classifier(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("block", "images"), [(3, 1024), (2048, 1024), (3, 7), (2048, 1), (2048, 139)])
+def test_equals_leaving_one_out_of_scikit_learns_classifier(block: int, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BLOCK", block)
+    monkeypatch.setattr(module, "_ROWS", images)
     # far from 0 and spread unlike: products of vectors that are not centred would have lost the distances
     real, fake = (1e6 + normal(n, 2, 2, 5, seed=seed) * np.linspace(1, 30, 5) for n, seed in ((80, 1), (60, 2)))
     rows, kind = np.concatenate([real, fake]).reshape(140, -1), np.arange(140) < 80
@@ -54,8 +55,10 @@ def test_equals_leaving_one_out_of_scikit_learns_classifier(block: int, monkeypa
     assert one_nn(real, fake) == (right[:80].mean(), right[80:].mean())
 
 
-def test_copies_share_the_vote_in_whatever_order() -> None:
+@pytest.mark.parametrize("images", [1, 2, 4, 1024])
+def test_copies_share_the_vote_in_whatever_order(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six images in two places: by hand."""
+    monkeypatch.setattr(module, "_ROWS", images)
     real = np.array([[0, 0], [0, 0], [9, 9]], dtype=np.uint16)
     fake = np.array([[0, 0], [9, 9], [9, 9]], dtype=np.uint16)
     assert one_nn(real, fake) == pytest.approx(((1 / 2 + 1 / 2 + 0) / 3, (0 + 1 / 2 + 1 / 2) / 3))
@@ -78,4 +81,21 @@ def test_the_papers_patches_take_less_than_1_gb() -> None:
     one_nn(real, fake)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 1e8 < peak < 1e9
+    assert 5e7 < peak < 2e8
+
+
+def all_distances(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
+    """The slow form: every distance from the differences themselves, exact for whole numbers."""
+    rows = np.concatenate([real, fake]).astype(np.int64)
+    distances = np.square(rows[:, None] - rows[None]).sum(axis=2).astype(np.float64)
+    np.fill_diagonal(distances, np.inf)
+    near = distances == distances.min(axis=1, keepdims=True)
+    own = near[:, : len(real)].sum(axis=1) / near.sum(axis=1)
+    return own[: len(real)].mean(), 1 - own[len(real) :].mean()
+
+
+@pytest.mark.parametrize("images", [1, 17, 64, 1024])
+def test_blocks_equal_all_distances_with_many_ties(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROWS", images)
+    real, fake = (np.random.default_rng(seed).integers(0, 4, (n, 5)) for seed, n in ((1, 90), (2, 70)))
+    assert one_nn(real, fake) == pytest.approx(all_distances(real, fake), rel=1e-12)

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 from lookalike.cohort.exclude import apply_pixel_rules
 from lookalike.config import Exclude, Kind, Pixels
 from lookalike.pixels import display as display_module
-from lookalike.pixels import prepare
+from lookalike.pixels import geometry, prepare
 from lookalike.pixels.display import UndecodableError, pixel_hash, read_display, read_stored
 from lookalike.pixels.geometry import breast_mask, chest_wall_side, frame, normalise, resize_area
 from lookalike.pixels.store import ImageStore
@@ -30,9 +30,12 @@ DIGITAL = Path(REAL or ".") / "mg-dicom"
 FILM = Path(REAL or ".") / "mini-mias" / "images"
 
 
-def write_dicom(path: Path, values: np.ndarray, *, bits: int | None = None, compress: str | None = None, **tags: object) -> Path:
-    header = FileDataset(path, {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
-    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+def write_dicom(
+    path: Path, values: np.ndarray, *, bits: int | None = None, compress: str | None = None, syntax: str = ExplicitVRLittleEndian, **tags: object
+) -> Path:
+    little = syntax != ExplicitVRBigEndian
+    header = FileDataset(path, {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128, is_implicit_VR=False, is_little_endian=little)
+    header.file_meta.TransferSyntaxUID = syntax
     header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
     header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = generate_uid()
     header.Modality, header.PhotometricInterpretation, header.SamplesPerPixel = "MG", "MONOCHROME2", 1
@@ -49,6 +52,17 @@ def write_dicom(path: Path, values: np.ndarray, *, bits: int | None = None, comp
         header.compress(compress)
     header.save_as(path)
     return path
+
+
+def test_byte_order_changes_nothing(tmp_path: Path) -> None:
+    values = np.arange(40 * 30, dtype=np.uint16).reshape(40, 30)
+    padding = {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 30}
+    little = write_dicom(tmp_path / "little.dcm", values, bits=12, **padding)
+    big = write_dicom(tmp_path / "big.dcm", values.byteswap(), bits=12, syntax=ExplicitVRBigEndian, **padding)
+    one, other = read_stored(little), read_stored(big)
+    assert one.padding.sum() == 31 and pixel_hash(one) == pixel_hash(other)
+    np.testing.assert_array_equal(one.padding, other.padding)
+    np.testing.assert_array_equal(one.values, other.values)
 
 
 def lut_item(entries: np.ndarray, first: int, bits: int) -> Dataset:
@@ -298,6 +312,24 @@ def test_area_resize_is_the_mean_under_each_new_pixel(after: tuple[int, int]) ->
     fine = image.repeat(after[0], axis=0).repeat(after[1], axis=1)
     expected = fine.reshape(after[0], before[0], after[1], before[1]).mean(axis=(1, 3))
     np.testing.assert_allclose(resize_area(image, after), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("after", [(70, 40), (203, 40), (256, 200)])
+def test_bands_of_rows_change_no_bit(after: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    image, mask = rng.random((203, 151), dtype=np.float32), rng.random((41, 31)) > 0.4
+    down, across = geometry._area_weights(203, after[0]), geometry._area_weights(151, after[1])
+    np.testing.assert_array_equal(resize_area(image[:, ::-1], after), (across @ np.ascontiguousarray((down @ image[:, ::-1]).T)).T)
+    down, across = geometry._linear_weights(41, after[0]), geometry._linear_weights(31, after[1])
+    np.testing.assert_array_equal(geometry._enlarge(mask, after), down.toarray() @ mask @ across.toarray().T > 0.5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+def test_values_go_through_the_table_in_blocks(monkeypatch: pytest.MonkeyPatch, dtype: type) -> None:
+    monkeypatch.setattr(display_module, "BLOCK", 7)
+    values = np.random.default_rng(5).integers(np.iinfo(dtype).min, np.iinfo(dtype).max, (30, 20), dtype=dtype, endpoint=True)[:, ::3]
+    shown = display_module._map(values, lambda stored: np.sqrt(stored + 2**15).astype(np.float32))
+    np.testing.assert_array_equal(shown, np.sqrt(values.astype(np.float64) + 2**15).astype(np.float32))
 
 
 def phantom_film(shape: tuple[int, int] = (400, 300)) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from lookalike.files import atomic
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small package in place of ours: script -> a -> b; c is not reached."""
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A small package in place of ours, in a folder where Snakemake runs: script -> a -> b; c is not reached."""
+    (tmp_path / ".snakemake").mkdir()
+    monkeypatch.chdir(tmp_path)
     root = tmp_path / "lookalike"
     (root / "sub").mkdir(parents=True)
     for name, text in {
@@ -25,13 +29,18 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / f"{name}.py").write_text(text)
     (tmp_path / "script.py").write_text("import lookalike.a\n")
     monkeypatch.setattr(provenance, "PACKAGE", root)
-    return tmp_path
+    yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    """As another process would start."""
+    for function in (provenance.code_digest, provenance._imports, provenance._files, provenance._parsed):
+        function.cache_clear()
 
 
 def fresh(package: Path) -> str:
-    provenance.code_digest.cache_clear()
-    provenance._imports.cache_clear()
-    provenance._file_digest.cache_clear()
+    forget()
     return provenance.code_digest(package / "script.py")
 
 
@@ -43,6 +52,8 @@ def test_code_digest_follows_imports(package: Path) -> None:
     assert fresh(package) == before
     module.write_text("def f(x):\n    return x + 2\n")
     assert fresh(package) != before
+    shutil.rmtree(provenance.PARSED)
+    assert fresh(package) == fresh(package) != before  # parsed, and looked up
 
 
 def test_templates_beside_a_module_count(package: Path) -> None:

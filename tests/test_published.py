@@ -160,7 +160,7 @@ def test_what_can_never_be_compared_says_why(printed: published.Published) -> No
         ("table1_m1_m1", "reconstruction"),
         ("table2_neighbours_m1", "Implied"),
         ("table3_1_2", "Reader study"),
-        ("figure7", "Reader study"),
+        ("figure7", "reader study"),
     ):
         assert frame.loc[name, "status"] == published.NOT_COMPARABLE
         assert words in frame.loc[name, "reason"]

@@ -26,6 +26,9 @@ GPU = {"train_stage", "sample_images", "train_classifier", "measure_features", "
 LOCAL = {"tabulate_pair_mi", "tabulate_label_mi", "draw_contours", "draw_spectrum", "compare_published"}
 LOCAL |= {"tabulate_settings", "tabulate_gaps", "draw_gaps", "draw_gap_spread", "draw_importance"}
 LOCAL |= {"collect_classes", "count_patches", "tabulate_classes", "tabulate_readers", "draw_enhancement"}
+LOCAL |= {"plan_readers", "import_answers", "tabulate_questions", "tabulate_artefacts", "draw_responses", "draw_page", "tabulate_study_readers"}
+# What a script starts as a process of its own.
+STARTS = {name: "lookalike/readers/__main__.py" for name in ("simulate_readers", "draw_page")}
 # A training goes on where it stopped, so that its time limit need not grow.
 STEADY = {("train_stage", "runtime")}
 # One job of the demo for every rule.
@@ -41,6 +44,7 @@ JOB = Wildcards(
         seed="1",
         bench="chest",
         setting="classes_2",
+        study="mammograms",
     ),
 )
 
@@ -174,7 +178,8 @@ def test_environments_hold_what_scripts_import_and_nothing_else(rules: dict[str,
     users = [(ENVIRONMENTS / "workflow.yaml", "snakemake", STARTED | needed(REPOSITORY / "workflow/rules/common.smk"))]
     for name, rule in rules.items():
         if not rule.norun:
-            users.append((beside(rule, rule.conda_env), name, {"python"} | needed(SCRIPTS / f"{name}.py")))
+            started = needed(SCRIPTS / STARTS[name]) if name in STARTS else set()
+            users.append((beside(rule, rule.conda_env), name, {"python"} | needed(SCRIPTS / f"{name}.py") | started))
     idle = {path.name: set(pins(path)) for path in ENVIRONMENTS.glob("*.yaml")}
     for environment, user, packages in users:
         lacking = packages - set(pins(environment))

@@ -120,8 +120,6 @@ def test_sparse_picks_from_large_shards(tmp_path: Path) -> None:
 
 def test_a_part_is_whole_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "part-000.zarr"
-    stale = tmp_path / ".part-000.zarr.1.part"
-    stale.mkdir()
 
     def breaking() -> Iterator[np.ndarray]:
         yield from pictures(3)

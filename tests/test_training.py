@@ -240,6 +240,25 @@ def test_gradients_of_the_losses_equal_finite_differences(kind: Any) -> None:
         assert parameter.grad[index].item() == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-4, abs=1e-6), name
 
 
+@pytest.mark.parametrize("labels", [None, Labels(["a", "b"], np.eye(2, dtype=np.float32)[np.arange(50) % 2])])
+def test_compiled_steps_equal_others(labels: Labels | None) -> None:
+    """Traced as for a GPU, penalty and all, and then run by torch's own kernels; a fade before them stays as it is."""
+    stages = [{"channels": 8, "batch": 8}, {"channels": 6, "fade_kimg": 0.016, "batch": 8}]
+    generator = settings(stages=stages, labels=labels is not None)
+    images, results = pictures(1), []
+    for compiled in (False, True):
+        networks = build_networks(generator, stage=1, base=BASE, labels=2 if labels else 0, previous=None)
+        step = Step(networks, generator, schedule_of(generator, 1), torch.device("cpu"), labels=labels)
+        if compiled:
+            torch._dynamo.reset()
+            step.compile("aot_eager")
+        losses = [step(images[nimg : nimg + 8], np.arange(nimg, nimg + 8), nimg) for nimg in range(0, 40, 8)]
+        results.append((torch.stack(losses), torch.cat([p.detach().flatten() for network in networks for p in network.parameters()])))
+    assert sum(torch._dynamo.utils.counters["stats"].values())
+    for expected, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["wgan_gp", "relativistic"])
 def test_bfloat16_autocast_changes_losses_little(kind: Any) -> None:
     # On the CPU, where the test can run; training uses autocast on CUDA only.

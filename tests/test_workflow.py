@@ -18,6 +18,8 @@ COHORT = "cohorts.mammography"
 GENERATOR = "generators.progan"
 MEASURES = {"measure_label_mi", "measure_pair_mi", "measure_coverage", "measure_spectrum"}
 JUDGED = {"measure_auc_gap", "measure_features"}
+READERS = "reader_studies.mammograms"
+SHOWN = {"build_reader_study", "analyse_readers"}
 STUDIED = {"tabulate_gaps", "compare_published", "write_index"}
 REALS = {"extract_moments moments/mammography", "extract_spectra spectra/mammography"}
 
@@ -29,7 +31,7 @@ CLASSIFIER = dict(
 # Which jobs of those rules: those of which a part of the path is named, and see SCOPES. Keys that several cohorts or generators have stand here for one of them.
 READS: dict[str, tuple[object, set[str]]] = {
     f"{COHORT}.source.maximum_quarantined": (0.5, {"index_cohort", "select_cohort"}),
-    f"{COHORT}.source.identity_key": ("key.txt", {"index_cohort"}),
+    f"{COHORT}.source.identity_key": ("key.txt", {"index_cohort", "build_reader_study mammograms", "build_reader_study artefacts"}),
     f"{COHORT}.source.table": ("table.csv", {"index_cohort"}),
     f"{COHORT}.source.adapter": ("images", {"index_cohort"}),
     f"{COHORT}.phantoms.patients": (31, {"make_phantoms"}),
@@ -94,6 +96,7 @@ READS: dict[str, tuple[object, set[str]]] = {
     f"{GENERATOR}.minibatch_std_group": (2, {"train_stage"}),
     f"{GENERATOR}.mirror": (True, {"train_stage"}),
     f"{GENERATOR}.precision": ("bf16", {"train_stage"}),
+    f"{GENERATOR}.compile": (True, {"train_stage"}),
     f"{GENERATOR}.device": ("cpu", {"train_stage"}),
     f"{GENERATOR}.seed": (2, {"train_stage", "plot_stage"}),
     f"{GENERATOR}.threads": (2, set()),
@@ -151,13 +154,37 @@ READS: dict[str, tuple[object, set[str]]] = {
     "haarburger2019.generators.wgan.loss.clip": (0.02, {"train_stage"}),
     "korkinof2021.status": ("study", {"compare_published", "write_index"}),
     "korkinof2021.tolerance": (0.1, {"compare_published", "write_index"}),
+    f"{READERS}.split": ("test", SHOWN),
+    f"{READERS}.views": ([], SHOWN),
+    f"{READERS}.balanced": (True, SHOWN),
+    f"{READERS}.pool": (9, SHOWN),
+    f"{READERS}.questions": (9, SHOWN | {"plan_readers", "draw_responses"}),
+    f"{READERS}.confidence": (True, SHOWN),
+    f"{READERS}.kinds": (["any"], SHOWN),
+    f"{READERS}.groups.screening": ("Do you screen?", SHOWN | {"draw_responses"}),
+    f"{READERS}.sequences": (31, SHOWN),
+    f"{READERS}.attempts": (3, SHOWN),
+    f"{READERS}.readers": (25, {"plan_readers", "analyse_readers"}),
+    f"{READERS}.margins": ([0.1], {"plan_readers", "analyse_readers"}),
+    f"{READERS}.noise_floor": (3.0, SHOWN),
+    f"{READERS}.dither": (2.0, SHOWN),
+    f"{READERS}.bootstrap": (51, {"analyse_readers"}),
+    f"{READERS}.seed": (2, SHOWN),
+    f"{READERS}.simulated.readers": (25, {"simulate_readers"}),
+    f"{READERS}.simulated.repeats": (2, {"simulate_readers"}),
+    f"{READERS}.simulated.d_prime": (1.0, {"simulate_readers"}),
+    f"{READERS}.simulated.spread": (1.0, {"simulate_readers"}),
+    f"{READERS}.simulated.shares.screening": (0.1, {"simulate_readers"}),
+    f"{READERS}.simulated.artefacts": (0.2, {"simulate_readers"}),
+    **{f"reader_studies.{study}.simulated.seed": (3, {"simulate_readers"}) for study in ("mammograms", "artefacts", "chest", "patches")},
 }
 # Keys that the table cannot change alone, or that it has under another name. `root`, names, stages, seeds and settings are tested on their own.
 ELSEWHERE = re.compile(
     r"source\.root|source\.simulated|\.cohort$|\.real$|\.generator$|\.family$|\.labels$|stages\.|korkinof2021\.synthetic|cohorts\.\w+\.kind$|\.stopping$"
     r"|cohorts\.(chest|brain)\.(?!labels\.(minimum|undersample))|brain\.labels\.minimum|generators\.progan\.16|cpdgan\.16\.(?!latent|stopping)"
     r"|cohorts\.(mammography|chest|brain)\.patches|cohorts\.breast\.(?!parts|phantoms\.patients|source\.table|split\.train|pixels\.bits|patches)"
-    r"|haarburger2019\.generators\.(?!wgan\.loss\.clip)"
+    r"|haarburger2019\.generators\.(?!wgan\.loss\.clip)|reader_studies\.(artefacts|chest|patches)\.(?!simulated\.seed)"
+    r"|reader_studies\.mammograms\.(protocol|synthetic|warmup|answers|groups\.(?!screening)|simulated\.shares\.(?!screening))|2021\.(readers|artefacts)$|2019\.readers$"
     r"|utility\.(seed|inception)|\.weights$|benchmarks\.brain|benchmarks\.chest\.(pictured|settings\.(samples_|classes_4|.*\.(dimension|resolution|classes|seeds)$))"
 )
 # Which files a key can change at all, by the beginning of the key.
@@ -170,7 +197,11 @@ SCOPES = {
     r"haarburger2019": "haarburger2019|comparison|index",
     r"dumont2021\.generators\.cpdgan": "/cpdgan/",
     r"dumont2021\.benchmarks\.chest\.settings\.classes_2": "chest/classes_2",
+    **{rf"reader_studies\.{study}": f"readers/{study}/|comparison|index" for study in ("mammograms", "artefacts", "chest", "patches")},
 }
+
+# What shows everything, and so is made anew with almost any key.
+SHARED = {"results/comparison.csv", "results/index.html"}
 
 
 def dry_run(
@@ -257,21 +288,31 @@ def test_comments_and_key_order_do_not_count_but_code_does(finished_run: Path) -
         module.write_text(text)
 
 
+def merged(overlay: dict, more: dict) -> dict:
+    """Two overlays in one."""
+    return overlay | {key: merged(overlay[key], value) if isinstance(value, dict) and key in overlay else value for key, value in more.items()}
+
+
 def wrongly_rerun(
     folder: Path, made: dict[str, Made], how: tuple[str, ...] = ("--cores", "2"), environment: dict | None = None, every: int = 1
 ) -> list[str]:
-    """Keys of READS, or every so many of them, whose change makes other files anew than it should."""
-
-    def rerun(item: tuple[str, tuple[object, set[str]]]) -> str | None:
-        key, (value, readers) = item
-        got = pending(folder, nested(key, value), key.replace(".", "_"), how, environment)
+    """Keys of READS, or every so many of them, whose change makes other files anew than it should. Keys that should change different files are changed together."""
+    batches: list[tuple[list[str], dict, set[str]]] = []
+    for key, (value, readers) in list(READS.items())[::every]:
         scope = next((files for keys, files in SCOPES.items() if re.match(keys, key)), "")
         wanted = downstream(made, {file for file, origin in made.items() if reads(readers, origin.rule, file) and re.search(scope, file)})
+        fitting = [place for place, (*_, files) in enumerate(batches) if not (files & wanted) - SHARED]
+        keys, overlay, files = batches.pop(fitting[0]) if fitting else ([], {}, set())
+        batches.append(([*keys, key], merged(overlay, nested(key, value)), files | wanted))
+
+    def rerun(item: tuple[int, tuple[list[str], dict, set[str]]]) -> str | None:
+        number, (keys, overlay, wanted) = item
+        got = pending(folder, overlay, f"batch_{number}", how, environment)
         many, missing = got.keys() & made.keys() - wanted, wanted - got.keys()
-        return f"{key}: too many {sorted(many)}, missing {sorted(missing)}" if many or missing else None
+        return f"{', '.join(keys)}: too many {sorted(many)}, missing {sorted(missing)}" if many or missing else None
 
     with ThreadPoolExecutor(2) as pool:
-        return [sentence for sentence in pool.map(rerun, list(READS.items())[::every]) if sentence]
+        return [sentence for sentence in pool.map(rerun, enumerate(batches)) if sentence]
 
 
 @pytest.mark.slow
@@ -340,8 +381,8 @@ def test_report_builds(finished_run: Path) -> None:
 
 
 def test_named_targets(finished_run: Path) -> None:
-    items = {"korkinof2021": ("table1", "table2", "figure1", "figure2", "figure3", "figure5", "figure6")}
-    items["dumont2021"] = ("table1", "summary", *(f"figure{number}" for number in range(1, 8)))
+    items = {"korkinof2021": ("artefacts", *(f"table{number}" for number in range(1, 5)), *(f"figure{number}" for number in range(1, 8)))}
+    items["dumont2021"] = ("table1", "summary", "readers", *(f"figure{number}" for number in range(1, 8)))
     items["haarburger2019"] = ("table1", "table2", "table3", *(f"figure{number}" for number in range(1, 6)), "enhancement")
     targets = [f"{paper}_{item}" for paper, names in items.items() for item in names]
     run = snakemake(finished_run, "-n", "--cores", "1", "--configfile", TINY, "--", *targets)
@@ -372,8 +413,8 @@ def test_config_mistakes_get_a_sentence(tmp_path: Path, overlay: dict, sentence:
     [
         ("import nothing_of_that_name", r"  measure_coverage: no reason given\n    no log; see above"),  # before the script has a log
         (
-            "with job(snakemake) as task: raise ValueError('planted')",
-            r"  measure_coverage: ValueError: planted\n    logs/measure_coverage/progan.log",
+            "import lookalike\nwith job(snakemake) as task: raise ValueError(lookalike.__file__)",  # of the clone, not of who installed the environment
+            r"  measure_coverage: ValueError: \S*/clone/scripts/lookalike/__init__.py\n    logs/measure_coverage/progan.log",
         ),
         (
             "import logging, os\nwith job(snakemake) as task: logging.info('3 of 6'), os.kill(os.getpid(), 9)",
@@ -409,6 +450,7 @@ def test_imports_point_left() -> None:
         "utility",
         "launch",
         "readers",
+        "plan",
     ]
     order += ["published", "tables", "figures", "index_page"]
     library = REPOSITORY / "scripts/lookalike"

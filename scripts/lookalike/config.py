@@ -67,9 +67,9 @@ DEFAULTS_OF_KIND: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 
 
 class Section(BaseModel):
-    """A config section: unknown keys are errors, values never change after loading."""
+    """A config section: unknown keys and numbers that are not finite are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Source(Section):
@@ -382,6 +382,10 @@ class Recipe(Section):
     minibatch_std_group: int = Field(4, ge=1, description="Group size of the minibatch standard deviation (PG: 4); the batch must be a multiple.")
     mirror: bool = Field(False, description="Mirror real images at random (off for mammograms: laterality).")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 autocast applies on CUDA only.")
+    compile: bool = Field(
+        False,
+        description="Have torch compile the generator and the losses, penalty and all, where new layers are fully in: on CUDA only, family progan with wgan_gp.",
+    )
     device: Device = Field("auto", description="auto = CUDA where there is one, with a line in the log that says which.")
     threads: int = Field(2, ge=1, description="CPU threads of training (a resource: changing it reruns nothing; small networks are fastest with 1).")
     save_minutes: float = Field(5.0, gt=0, description="Minutes between saves of the training state (a resource: changing it reruns nothing).")
@@ -402,6 +406,8 @@ class Recipe(Section):
             raise ValueError("loss.kind `wgan_gp` penalises single images, which batch norm mixes: set `discriminator_norm: none`")
         if self.loss.kind in ("gan", "wgan") and self.family != "dcgan":
             raise ValueError(f"loss.kind `{self.loss.kind}` goes with dcgan only")
+        if self.compile and (self.family != "progan" or self.loss.kind != "wgan_gp"):
+            raise ValueError("`compile` goes with family progan and loss.kind wgan_gp only")
         for number, stage in enumerate(self.stages):
             group = min(self.minibatch_std_group, stage.batch)
             if stage.batch % group:
@@ -622,6 +628,8 @@ class Dumont2021(Section):
         ..., min_length=1, description="By name; figures show them in the reverse order of their names (D21: chest, brain). null removes one."
     )
 
+    readers: tuple[Name, ...] = Field((), description="Reader studies of the readers' table, of the protocol single, each of one run's images.")
+
     @field_validator("generators", "benchmarks")
     @classmethod
     def _in_order(cls, items: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -649,6 +657,115 @@ class Run:
         return f"{self.images}/{self.generator}/seed_{self.seed}"
 
 
+class SimulatedReaders(Section):
+    """Readers who are not there: programs that answer through the page's own interface, so that a demo has answers. Every file says so."""
+
+    readers: int = Field(117, ge=1, le=300, description="Readers (K21: 117); the server takes no more at once from one machine.")
+    repeats: int = Field(0, ge=0, description="Readers who read once more, where `attempts` allows it (K21: 16).")
+    d_prime: float = Field(0.0, description="Mean distance, to them, of synthetic from real images in standard deviations; 0 = chance.")
+    spread: float = Field(0.0, ge=0, description="Standard deviation of that over readers.")
+    shares: dict[Name, Fraction] = Field(
+        default_factory=dict, description="Share of readers who say yes to a question of `groups`, of those who are asked."
+    )
+    artefacts: Fraction = Field(0.1, description="Share of images that they call obvious artefacts.")
+    seed: int = Field(1, ge=0, description="Seed of all that they do.")
+
+
+DEFAULTS_OF_PROTOCOL: Mapping[str, Mapping[str, int]] = {
+    "pair2afc": {"questions": 10, "warmup": 0},
+    "single": {"questions": 100, "warmup": 0},
+    "warmup+single": {"questions": 480, "warmup": 48},
+    "artefacts": {"warmup": 0},
+}
+
+
+class ReaderStudy(Section):
+    """What people are shown and asked. Its page lies in results/readers/NAME/web, ready to be served (see the README)."""
+
+    protocol: Literal["pair2afc", "single", "warmup+single", "artefacts"] = Field(
+        ...,
+        description="pair2afc: a real and a synthetic image side by side, which is the real one (K21); single: one image, real or synthetic (D21); warmup+single: the same after "
+        "images with the truth told (H19); artefacts: one synthetic image, has it an obvious artefact, and of which kind (K21's casual inspection).",
+    )
+    synthetic: tuple[str, ...] = Field(
+        ...,
+        min_length=1,
+        description="Synthetic sets, as many images of each: names of `synthetic`, haarburger2019/GENERATOR, or dumont2021/BENCHMARK/SETTING/GENERATOR/seed_K. All have one real cohort.",
+    )
+    split: Literal["all", "train", "validation", "test"] = Field("all", description="Real images that take part.")
+    views: tuple[View, ...] = Field((), description="Views that take part, of synthetic images too where they have views; none = all (K21: MLO).")
+    balanced: bool = Field(False, description="As many images of each class, of reals and of every synthetic set (H19).")
+    pool: int = Field(
+        1000,
+        ge=1,
+        description="pair2afc: real images, and synthetic ones, that pairs are drawn from with replacement (K21: 1,000); artefacts: synthetic images a view (K21: 1,000).",
+    )
+    questions: int = Field(
+        10, ge=1, description="Questions: pairs (10), or images, half of them real (single 100, after a warm-up 480). artefacts: all images."
+    )
+    warmup: int = Field(0, ge=0, description="warmup+single: images, half of them real, whose truth is told first (48).")
+    confidence: bool = Field(False, description="Ask how sure the reader is, 1 to 5; gives ROC curves.")
+    kinds: tuple[str, ...] = Field(
+        ("checkerboard", "blob or smear", "broken outline", "missing tissue", "text or marker", "other"),
+        description="artefacts: kinds to choose from.",
+    )
+    groups: dict[Name, str] = Field(
+        default_factory=lambda: {
+            "radiologist": "Are you a radiologist, or in training to be one?",
+            "board_certified": "Are you board certified?",
+            "breast": "Do you specialise in breast imaging?",
+            "screening": "Do you read screening mammograms?",
+        },
+        description="Questions about the reader, answered yes or no; only who says yes to the first is asked the others. They are the groups of the analysis.",
+    )
+    sequences: int = Field(
+        250,
+        ge=1,
+        le=5000,
+        description="Attempts that the study is built for; each has its own order and, of pairs, its own draw, sides and files (2 x questions of them).",
+    )
+    attempts: int = Field(1, ge=1, le=20, description="Attempts that a reader may make (K21 had 16 repeats among 133).")
+    readers: int = Field(20, ge=2, description="Readers hoped for; power and sample sizes are printed for so many.")
+    margins: tuple[float, ...] = Field((0.05, 0.1), description="Margins of the equivalence tests: how far from one half still counts as guessing.")
+    noise_floor: float = Field(
+        4.0, ge=0, description="Of 255: what is darker is shown as this, of both kinds, since a generator's black is not a detector's."
+    )
+    dither: float = Field(
+        1.0,
+        gt=0,
+        description="Of 255: standard deviation of the noise that both kinds get, which hides combed histograms (whole grey values of one kind).",
+    )
+    bootstrap: int = Field(2000, ge=10, description="Resamples of readers, and of cases, behind bootstrap intervals.")
+    answers: str | None = Field(
+        None,
+        min_length=1,
+        description="File or folder of answers: the server's CSV, the static page's JSON files, or anyone's table (see the README). null = none yet.",
+    )
+    simulated: SimulatedReaders | None = Field(None, description="Readers to simulate instead; null = none.")
+    seed: int = Field(1, ge=0, description="Seed of the draw of images, orders and sides, beside the secret key.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_protocol(cls, raw: Any) -> Any:
+        return {**DEFAULTS_OF_PROTOCOL.get(raw.get("protocol", ""), {}), **raw} if isinstance(raw, Mapping) else raw
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ReaderStudy:
+        if self.answers and self.simulated:
+            raise ValueError("give `answers` or `simulated`, not both: simulated readers must not be mixed with real ones")
+        if (self.warmup > 0) != (self.protocol == "warmup+single"):
+            raise ValueError(f"warmup is {self.warmup}, but {'only ' if self.warmup else ''}warmup+single has images whose truth is told first")
+        if self.protocol in ("single", "warmup+single") and (self.questions % 2 or self.warmup % 2):
+            raise ValueError("questions and warmup must be even: half of the images are real")
+        if self.protocol == "artefacts" and self.confidence:
+            raise ValueError("protocol artefacts does not ask for confidence")
+        if not all(0 < margin < 0.5 for margin in self.margins):
+            raise ValueError("margins must lie between 0 and .5")
+        if self.simulated and (unknown := sorted(set(self.simulated.shares) - set(self.groups))):
+            raise ValueError(f"simulated.shares names `{unknown[0]}`, which is not in groups")
+        return self
+
+
 class Haarburger2019(Section):
     """Tables and figures of H19."""
 
@@ -665,6 +782,9 @@ class Haarburger2019(Section):
     compared: int = Field(1000, ge=10, description="Images of a class a side of each comparison, at most (H19: 1,000).")
     draws: int = Field(10, ge=2, description="Random sets of so many images (H19: 10).")
     seed: int = Field(1, ge=0, description="Seed of weights, latents and draws.")
+    readers: Name | None = Field(
+        None, description="Reader study of Table 3, of the protocol warmup+single or single; null = the paper's own readers alone."
+    )
 
     @field_validator("generators")
     @classmethod
@@ -682,6 +802,8 @@ class Korkinof2021(Section):
         description="demo = nothing is ever called comparable with the printed values; study = real data at a scale where a comparison makes sense.",
     )
     tolerance: float = Field(0.05, gt=0, description="Relative difference from the printed value that still counts as within tolerance.")
+    readers: Name | None = Field(None, description="Reader study of Tables 3 and 4 and Figures 4 and 7, of the protocol pair2afc; null = none.")
+    artefacts: Name | None = Field(None, description="Reader study of the artefact table, of the protocol artefacts; null = none.")
 
 
 class Config(Section):
@@ -692,6 +814,7 @@ class Config(Section):
     synthetic: dict[Name, Synthetic] = Field(default_factory=dict, description="Synthetic image sets by name; null removes one.")
     measures: Measures = Field(default_factory=Measures)
     utility: Utility = Field(default_factory=Utility)
+    reader_studies: dict[Name, ReaderStudy] = Field(default_factory=dict, description="Reader studies by name; null removes one.")
     korkinof2021: Korkinof2021 | None = Field(None, description="K21's tables and figures; null = none.")
     dumont2021: Dumont2021 | None = Field(None, description="D21's tables and figures; null = none.")
     haarburger2019: Haarburger2019 | None = Field(None, description="H19's tables and figures; null = none.")
@@ -771,6 +894,49 @@ class Config(Section):
                         raise ValueError(f"dumont2021.generators.{model}.{setting.resolution} {fault}")
         return self
 
+    @model_validator(mode="after")
+    def _reader_studies(self) -> Config:
+        sets = self.with_runs().synthetic if self.reader_studies else {}
+        for name, study in self.reader_studies.items():
+            if study.readers > study.sequences:
+                raise ValueError(
+                    f"reader_studies.{name}: {study.readers} readers are hoped for, but there are {study.sequences} sequences; raise `sequences`, or lower `readers`"
+                )
+            if "real" in study.synthetic:
+                raise ValueError(f"reader_studies.{name}.synthetic: a synthetic set named `real` would be taken for the real images; rename it")
+            for synthetic in study.synthetic:
+                if synthetic not in sets:
+                    close = difflib.get_close_matches(synthetic, sets, n=1)
+                    raise ValueError(
+                        f"reader_studies.{name}.synthetic names `{synthetic}`, which is no synthetic set"
+                        + (f": did you mean `{close[0]}`?" if close else f"; there are: {', '.join(sets) or 'none'}")
+                    )
+            if len(reals := {sets[synthetic].real for synthetic in study.synthetic}) > 1:
+                raise ValueError(f"reader_studies.{name}.synthetic: sets of one study need one real cohort, these have {' and '.join(sorted(reals))}")
+            if study.balanced and not all(self.is_labelled(sets[synthetic]) for synthetic in study.synthetic):
+                raise ValueError(f"reader_studies.{name}.balanced needs classes, but not all of its images have labels")
+        used = {
+            **{f"{paper}.{key}": (getattr(getattr(self, paper), key), protocols) for paper, key, protocols in PAPER_STUDIES if getattr(self, paper)},
+            **{f"dumont2021.readers.{place}": (name, ("single",)) for place, name in enumerate(self.dumont2021.readers if self.dumont2021 else ())},
+        }
+        for where, (study_name, protocols) in used.items():
+            if study_name is None:
+                continue
+            if study_name not in self.reader_studies:
+                raise ValueError(
+                    f"{where} names `{study_name}`, which is not in reader_studies; there are: {', '.join(self.reader_studies) or 'none'}"
+                )
+            if self.reader_studies[study_name].protocol not in protocols:
+                raise ValueError(
+                    f"{where} needs a study of the protocol {' or '.join(protocols)}, `{study_name}` is {self.reader_studies[study_name].protocol}"
+                )
+        return self
+
+    def is_labelled(self, synthetic: Synthetic) -> bool:
+        """Whether a synthetic set and its real cohort have labels."""
+        own = self.with_runs().generators[synthetic.generator].labels if synthetic.generator else self.cohorts[synthetic.cohort or ""].labels
+        return bool(own and self.cohorts[self.cohort_of(synthetic.real)].labels)
+
     def recipes(self, setting: Setting) -> dict[str, Recipe]:
         """D21's generators of a setting."""
         generators = self.dumont2021.generators if self.dumont2021 else {}
@@ -836,20 +1002,26 @@ class Config(Section):
 
 
 def load(raw: Mapping[str, Any]) -> Config:
-    """Validate a raw config. A cohort, generator, synthetic set, benchmark or setting that is null is left out: overlays can only add keys, so this is how one
-    removes them.
+    """Validate a raw config. A cohort, generator, synthetic set, benchmark, setting or reader study that is null is left out: overlays can only add keys, so this
+    is how one removes them. With a synthetic set go the reader studies that show it.
 
     Raises:
         LookalikeError: one sentence a mistake: the key, what is wrong with it, and what to write instead.
     """
     try:
-        return Config.model_validate(_without_null(raw))
+        return Config.model_validate(_without_studies(_without_null(raw), _gone(raw)))
     except ValidationError as error:
         sentences = [_explain(item) for item in error.errors()]
         raise LookalikeError("The config has a mistake: " + "; ".join(sentences), "config", "All keys are described in config/README.md.") from None
 
 
-NAMED = {"cohorts", "generators", "synthetic", "benchmarks", "settings"}
+PAPER_STUDIES = (
+    ("korkinof2021", "readers", ("pair2afc",)),
+    ("korkinof2021", "artefacts", ("artefacts",)),
+    ("haarburger2019", "readers", ("single", "warmup+single")),
+)
+"""Keys of the papers that name a reader study, and the protocols that suit."""
+NAMED = {"cohorts", "generators", "synthetic", "benchmarks", "settings", "reader_studies", "groups"}
 """Sections whose keys are names."""
 
 
@@ -860,6 +1032,50 @@ def _without_null(raw: Mapping[str, Any]) -> dict[str, Any]:
         key: {name: item for name, item in value.items() if item is not None} if key in NAMED and isinstance(value, dict) else value
         for key, value in parts.items()
     }
+
+
+def _without_studies(raw: dict[str, Any], gone: set[str]) -> dict[str, Any]:
+    """Without reader studies whose images are taken out, and the papers' mention of them."""
+    if not gone:
+        return raw
+    kept = {**raw, "reader_studies": {name: study for name, study in raw["reader_studies"].items() if name not in gone}}
+    for paper, key in (*((paper, key) for paper, key, _ in PAPER_STUDIES), ("dumont2021", "readers")):
+        if isinstance(section := kept.get(paper), Mapping) and key in section:
+            named = section[key]
+            left = [name for name in named if name not in gone] if isinstance(named, list | tuple) else None if named in gone else named
+            kept[paper] = {**section, key: left}
+    return kept
+
+
+def _gone(raw: Mapping[str, Any]) -> set[str]:
+    """Reader studies that this config takes out by a null, of their own or of a synthetic set that they show."""
+    gone = set()
+    for name, study in (raw.get("reader_studies") or {}).items():
+        sets = study.get("synthetic") or () if isinstance(study, Mapping) else ()
+        if _is_null(raw, ("reader_studies", name)) or any(_is_null(raw, place) for synthetic in sets for place in _places(str(synthetic))):
+            gone.add(name)
+    return gone
+
+
+def _places(synthetic: str) -> list[tuple[str, ...]]:
+    """Keys of which a null takes out a synthetic set."""
+    match synthetic.split("/"):
+        case ["haarburger2019", generator]:
+            return [("haarburger2019",), ("haarburger2019", "generators", generator)]
+        case ["dumont2021", benchmark, setting, generator, _]:
+            benchmarks = ("dumont2021", "benchmarks", benchmark)
+            return [("dumont2021",), benchmarks, (*benchmarks, "settings", setting), ("dumont2021", "generators", generator)]
+        case _:
+            return [("synthetic", synthetic)]
+
+
+def _is_null(raw: Mapping[str, Any], place: tuple[str, ...]) -> bool:
+    node: Any = raw
+    for key in place:
+        if not isinstance(node, Mapping) or key not in node:
+            return False
+        node = node[key]
+    return node is None or node == "null"
 
 
 def _explain(item: Mapping[str, Any]) -> str:

@@ -11,4 +11,7 @@ class LookalikeError(Exception):
     """
 
     def __init__(self, what: str, where: str, fix: str) -> None:
-        super().__init__(f"{what} ({where}). {fix}")
+        super().__init__(what, where, fix)  # as they are, so that it survives the way out of a worker process
+
+    def __str__(self) -> str:
+        return "{} ({}). {}".format(*self.args)

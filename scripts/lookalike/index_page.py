@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from lookalike.files import atomic
 from lookalike.published import CHECK_STATUSES, CHECKS, NUMBERS, STATUSES, Published
+from lookalike.readers.analysis import verdicts
 from lookalike.tables import Table, html, interval, number
 
 MOMENTS = {"M1": "mean", "M2": "variance", "M3": "skewness", "M4": "kurtosis", "M5": "hyperskewness"}
@@ -52,6 +53,8 @@ CAPTIONS = {
         "less that before, mid-grey where nothing changes."
         for figure in (4, 5)
     },
+    "figure4": "The page as a reader sees it, running on this study's images.",
+    "figure7": "Attempts by number of right answers, beside what guessing gives; and the share of right answers by group.",
     "haarburger2019_enhancement": "How T1 brightens over time by class, real and synthetic, and how much at first and at the end. Bands and whiskers: 95 % intervals.",
 }
 """Caption of an item, by its id or else by the name of its picture."""
@@ -108,6 +111,8 @@ class Overview(TypedDict):
     """Mean AUC gaps: name, value, low, high, ceiling, ceiling_low, ceiling_high; none: no rows."""
     kinetics: pd.DataFrame
     """AUC of H19's enhancement curves, with the same columns; none: no rows."""
+    readers: Mapping[str, pd.DataFrame]
+    """Results of reader studies (`readers.analysis.analyse`), by name."""
     definitions: Mapping[str, str]
     """Definition of coverage to speak of."""
     cohort: Mapping[str, str]
@@ -168,7 +173,13 @@ def write_index(items: Sequence[Item], comparison: pd.DataFrame, overview: Overv
         overview=overview,
         label="; ".join(labels),
         papers=papers,
-        cards=answer(overview["measures"], definitions=overview["definitions"], gaps=overview["gaps"], kinetics=overview["kinetics"]),
+        cards=answer(
+            overview["measures"],
+            definitions=overview["definitions"],
+            gaps=overview["gaps"],
+            kinetics=overview["kinetics"],
+            readers=overview["readers"],
+        ),
         sections={section: [item for item in shown if item["section"] == section] for section in ("other", "cohort", "training")},
         no_merit=NO_MERIT,
     )
@@ -206,16 +217,18 @@ def _paper(printed: Published, items: Sequence[Item], comparison: pd.DataFrame) 
     }
 
 
-def answer(measures: pd.DataFrame, *, definitions: Mapping[str, str], gaps: pd.DataFrame, kinetics: pd.DataFrame) -> list[Card]:
-    """The answer in parts (moments together, moments alone, texture, what a classifier learns, contrast enhancement), each computed from rows of the measures,
-    from the AUC gaps, or from the AUC of enhancement curves; parts without rows are left out."""
+def answer(
+    measures: pd.DataFrame, *, definitions: Mapping[str, str], gaps: pd.DataFrame, kinetics: pd.DataFrame, readers: Mapping[str, pd.DataFrame]
+) -> list[Card]:
+    """The answer in parts (moments together, moments alone, texture, what a classifier learns, contrast enhancement, readers), each computed from rows of the
+    measures, from the AUC gaps, from the AUC of enhancement curves, or from results of reader studies; parts without rows are left out."""
     pairs, mean = (_select(measures, measure, definitions["coverage"]) for measure in ("coverage", "coverage_mean"))
     label_mi, spectrum = _select(measures, "label_mi", "clipped"), _select(measures, "spectrum", "log10_power_ratio")
     cards = [_coverage(pairs, mean.iloc[0])] if len(mean) else []
     gaps = gaps.dropna(subset="value").reset_index(drop=True)
     kinetics = kinetics.dropna(subset="value").reset_index(drop=True)
     parts = ((_label_mi, label_mi), (_spectrum, spectrum), (_gaps, gaps), (_kinetics, kinetics))
-    return cards + [part(rows) for part, rows in parts if len(rows)]
+    return cards + [part(rows) for part, rows in parts if len(rows)] + ([_readers(readers)] if readers else [])
 
 
 def _select(measures: pd.DataFrame, measure: str, definition: str) -> pd.DataFrame:
@@ -334,6 +347,22 @@ def _kinetics(rows: pd.DataFrame) -> Card:
             "; ".join(f"{row['name']}: {number(row['value'], 2)} {interval(row['low'], row['high'], 2)}" for row in rows.to_dict("records")) + ".",
             _sentence("Real patches of other patients: {} {}.", number(real["ceiling"], 2), interval(real["ceiling_low"], real["ceiling_high"], 2)),
         ),
+        marks=(),
+        ends=("", ""),
+        better="",
+    )
+
+
+def _readers(studies: Mapping[str, pd.DataFrame]) -> Card:
+    everyone = pd.concat([results.assign(study=name) for name, results in studies.items()])
+    rights = everyone[(everyone["measure"] == "accuracy") & (everyone["definition"] == "exact") & (everyone["group"] == "all")]
+    shares = rights if len(rights) else everyone[(everyone["measure"] == "artefact_share") & (everyone["group"] == "all")]
+    ends = shares["value"].min(), shares["value"].max()
+    return Card(
+        title="Do readers tell them apart?",
+        figure=" to ".join(dict.fromkeys(f"{100 * value:.0f} %" for value in ends)),
+        unit="of answers right; 50 % is guessing" if len(rights) else "of synthetic images with an obvious artefact",
+        sentences=tuple(f"{name.replace('_', ' ')}: {' '.join(verdicts(results)[:2])}" for name, results in studies.items()),
         marks=(),
         ends=("", ""),
         better="",

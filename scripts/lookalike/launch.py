@@ -73,6 +73,9 @@ class RankError(LookalikeError):
     def __init__(self, sentence: str) -> None:
         Exception.__init__(self, sentence)
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 def training_table(tables: Sequence[Path], split: Literal["train", "all"]) -> pd.DataFrame:
     """The images that a generator learns from."""

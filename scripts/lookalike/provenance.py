@@ -26,6 +26,10 @@ RECORDED_PACKAGES = ("numpy", "scipy", "pandas", "torch", "pydicom", "zarr", "ma
 PRIVATE_KEYS = ("root", "table", "identity_key", "weights", "path")
 # Read by every script, but never by what a script computes: an error's wording or a record's fields must not retrain a network.
 UNDIGESTED = ("errors", "provenance", "config")
+# Every job of a cluster parses the workflow again, so what a source file holds is looked up by the file's bytes. Safe to delete.
+PARSED = Path(".snakemake/lookalike")
+METHOD = Path(__file__).read_bytes()
+"""How they are read: another method looks up nothing of a former one's."""
 
 
 def canonical(value: Any) -> str:
@@ -45,7 +49,7 @@ def code_digest(script: Path) -> str:
     Python files count by their syntax tree without docstrings, so comments and formatting do not; templates and style sheets that lie beside
     an imported module under its own stem (`index.html.jinja`, say) count by their bytes.
     """
-    parts = {path.relative_to(PACKAGE.parent).as_posix(): _file_digest(path) for path in _closure(script)}
+    parts = {path.relative_to(PACKAGE.parent).as_posix(): sha256(path) if path.suffix != ".py" else _parsed(path)[0] for path in _closure(script)}
     return digest(parts)
 
 
@@ -63,38 +67,49 @@ def _closure(script: Path) -> list[Path]:
 
 
 @functools.cache
-def _imports(path: Path) -> tuple[Path, ...]:
-    """Library files that a Python file imports; importing `lookalike.a.b` also runs `lookalike/a/__init__.py`."""
+def _imports(path: Path) -> set[Path]:
+    """Library files that a Python file imports."""
+    return {file for name in _parsed(path)[1] for file in _files(name)}
+
+
+@functools.cache
+def _files(name: str) -> set[Path]:
+    """Library files of a dotted name; importing `lookalike.a.b` also runs `lookalike/a/__init__.py`."""
+    head, *rest = name.split(".")
+    if head != PACKAGE.name or (rest and rest[0] in UNDIGESTED):
+        return set()
+    files: set[Path] = set()
+    for depth in range(len(rest) + 1):
+        place = PACKAGE.joinpath(*rest[:depth])
+        files.update(file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file())
+        if depth:
+            files.update(file for file in place.parent.glob(f"{place.name}.*") if file.suffix in {".jinja", ".mplstyle"})
+    return files
+
+
+@functools.cache
+def _parsed(path: Path) -> tuple[str, list[str]]:
+    """Digest of a Python file's syntax tree without docstrings, and the modules and names that it imports."""
+    text = path.read_bytes()
+    known = PARSED / hashlib.sha256(text + METHOD).hexdigest()
+    if known.is_file():
+        return tuple(json.loads(known.read_text()))
+    tree = ast.parse(text)
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    files: set[Path] = set()
-    for name in names:
-        head, *rest = name.split(".")
-        if head != PACKAGE.name or (rest and rest[0] in UNDIGESTED):
-            continue
-        for depth in range(len(rest) + 1):
-            place = PACKAGE.joinpath(*rest[:depth])
-            files.update(file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file())
-            if depth:
-                files.update(file for file in place.parent.glob(f"{place.name}.*") if file.suffix in {".jinja", ".mplstyle"})
-    return tuple(sorted(files))
-
-
-@functools.cache
-def _file_digest(path: Path) -> str:
-    if path.suffix != ".py":
-        return sha256(path)
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and body and _is_text(body[0]):
             node.body = body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    found = hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(names)
+    if PARSED.parent.is_dir():
+        with atomic(known) as temporary:
+            temporary.write_text(json.dumps(found))
+    return found
 
 
 def _is_text(node: ast.stmt) -> bool:

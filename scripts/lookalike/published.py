@@ -19,6 +19,7 @@ from scipy import stats
 from lookalike.errors import LookalikeError
 from lookalike.measures.frechet import INCEPTION
 from lookalike.measures.label_mi import digamma_constant, inverse_digamma
+from lookalike.statistics import clopper_pearson_interval
 from lookalike.utility.benchmark import ENOUGH, HIGHEST
 from lookalike.utility.patches import encoder_of
 
@@ -53,6 +54,11 @@ COLUMNS = (
 NUMBERS = COLUMNS[6:14]
 """Columns of numbers, empty where there is none."""
 CHECKS = "checks"
+READER_MEASURES = frozenset(
+    {"conover", "accuracy", "kruskal_questions", "chi_square", "kruskal_groups", "readers", "attempts", "best_attempt", "artefact_share"}
+    | {"reader_accuracy", "reader_sd", "reader_p", "reader_share"}
+)
+"""Measures that answers of readers give."""
 DEMO_REASON = "Demo: data or scale do not allow a comparison ({section}.status)."
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
@@ -199,6 +205,8 @@ def compare(
     synthetic: str,
     definitions: Mapping[str, str],
     unlike: Mapping[str, str] | None = None,
+    readers: str = "NAME",
+    artefacts: str = "NAME",
 ) -> pd.DataFrame:
     """Every printed value beside ours, and every check of the printed values among themselves.
 
@@ -217,6 +225,7 @@ def compare(
         synthetic: name of the synthetic set, for the file names.
         definitions: definition of a measure to show where the printed value does not name one.
         unlike: why values are not comparable with ours, by id (D21: `unlike_study`; H19: `unlike_patches`).
+        readers, artefacts: names of K21's reader studies, for the file names.
 
     Returns:
         One row a value, one an item without values, one a check; columns COLUMNS. For checks `ours` is what other printed values imply.
@@ -224,13 +233,19 @@ def compare(
     rows = []
     demo = DEMO_REASON.format(section=published.section) if status == "demo" else ""
     for name, item in published.items.items():
-        place = {"paper": published.paper, "item": name, "rule": item.rule, "file": item.file.format(synthetic=synthetic)}
+        place = {
+            "paper": published.paper,
+            "item": name,
+            "rule": item.rule,
+            "file": item.file.format(synthetic=synthetic, readers=readers, artefacts=artefacts),
+        }
         if not item.values:
             reason = item.missing or _joined(demo, item.never)
             rows.append({**place, "id": name, "cell": "", "published": math.nan, **_EMPTY, "status": NOT_COMPARABLE, "reason": reason})
         for value in item.values:
-            blocked = item.missing or _joined(demo, item.never, value.never) or (unlike or {}).get(value.id, "")
             mine = _ours(ours, item, value, definitions)
+            absent = item.missing if math.isnan(mine["ours"]) else ""
+            blocked = absent or _joined(demo, item.never, value.never) or (unlike or {}).get(value.id, "")
             decimals = published.decimals(value.id)
             allowed = max(tolerance * abs(value.value), 0.5 * 10.0**-decimals)
             verdict = (NOT_COMPARABLE, blocked) if blocked else _verdict(value.value, mine, allowed, below=value.below)
@@ -364,6 +379,58 @@ def unlike_patches(published: Published, classes: pd.DataFrame) -> dict[str, str
         elif sizes != (value.n, value.n):
             reasons[value.id] = f"{sizes[0]:,} real and {sizes[1]:,} synthetic images instead of {value.n:,} of each."
     return reasons
+
+
+def reader_measures(results: pd.DataFrame, conover: pd.DataFrame) -> pd.DataFrame:
+    """What a study of pairs, or of artefacts, says of K21's printed values, in the form of a measures table.
+
+    Args:
+        results, conover: as `readers.analysis.analyse` and `compare_questions` give them.
+    """
+    questions = conover.rename(columns={"p": "value"}).assign(measure="conover", **{side: conover[side].astype(str) for side in ("first", "second")})
+    return _as_measures(results.rename(columns={"group": "first"}), questions)
+
+
+def study_reader_measures(studies: Mapping[str, tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
+    """The same for D21's printed values.
+
+    Args:
+        studies: by name, the benchmark and setting whose images were shown, and the results.
+    """
+    kinds = {("accuracy", "readers"): "reader_accuracy", ("accuracy_sd", "attempts"): "reader_sd", ("wilcoxon", "less"): "reader_p"}
+    frames = [_as_measures(pd.DataFrame({"measure": []}))]
+    for benchmark, setting, results in studies.values():
+        own = results[results["group"] == "all"]
+        named = own.assign(
+            measure=[kinds.get(key, "") for key in zip(own["measure"], own["definition"], strict=True)], first=benchmark, second=setting
+        )
+        frames.append(_as_measures(named[named["measure"] != ""]))
+    return pd.concat(frames, ignore_index=True)
+
+
+def patch_reader_measures(readers: pd.DataFrame) -> pd.DataFrame:
+    """The same for H19's Table 3: percent right of radiologists and of others, on real patches and those of each generator, in first attempts. The interval is exact
+    of one reader; of several there is none, as H19 has one of each kind.
+
+    Args:
+        readers: as `readers.analysis.tabulate_readers` gives them.
+    """
+    rows = []
+    own = readers[(readers["complete"] == 1) & (readers["attempt"] == 1) & (readers["set"] != "all")]
+    for answer, kind in (("yes", "radiologist"), ("no", "layperson")):
+        said = own[own["group_radiologist"] == answer] if "group_radiologist" in own else own.iloc[:0]
+        for name, counts in said.groupby("set"):
+            right, n = int(counts["right"].sum()), int(counts["n"].sum())
+            low, high = clopper_pearson_interval(right, n) if len(counts) == 1 else (math.nan, math.nan)
+            row = {"first": kind, "second": str(name).split("/")[-1], "value": 100 * right / n, "low": 100 * low, "high": 100 * high}
+            rows.append({"measure": "reader_share", **row})
+    return _as_measures(pd.DataFrame(rows))
+
+
+def _as_measures(*frames: pd.DataFrame) -> pd.DataFrame:
+    texts = ["measure", "definition", "first", "second"]
+    together = pd.concat(frames, ignore_index=True).reindex(columns=[*texts, "value", *_STATISTICS])
+    return together.fillna(dict.fromkeys(texts, ""))
 
 
 def reader_answers(published: Published) -> pd.DataFrame:

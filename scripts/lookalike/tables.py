@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup, escape
@@ -18,6 +19,7 @@ from lookalike.errors import LookalikeError
 from lookalike.files import atomic
 from lookalike.measures.moments import MOMENTS
 from lookalike.published import Published, reader_answers
+from lookalike.readers.analysis import ALL, FIRST, REPEATS, verdicts, widest
 from lookalike.readers.yes_no import CHANCE, measure_answers, share_right
 from lookalike.utility.benchmark import DISTANCES
 from lookalike.utility.patches import with_spread
@@ -43,8 +45,10 @@ class Table:
     """Printed decimals of each row."""
     caption: str
     notes: tuple[str, ...]
+    column_decimals: Mapping[str, int] = field(default_factory=dict)
+    """Printed decimals of columns that do not follow their rows."""
     bounds: frozenset[str] = frozenset()
-    """Rows of P values, printed as upper bounds where `low` is 0 (no permutation reached them) or where rounding would make them 0."""
+    """Rows or columns of P values, printed as upper bounds where `low` is 0 (no permutation reached them) or where rounding would make them 0."""
 
 
 def korkinof2021_table1(pair_mi: pd.DataFrame, *, definition: str) -> Table:
@@ -299,54 +303,362 @@ def _selections(selection: pd.DataFrame) -> list[str]:
     ]
 
 
-ANSWER_ROWS = {
-    "right": ("Right answers", 0),
-    "n": ("Images", 0),
-    "accuracy": ("Share right", 3),
+ANSWER_COLUMNS = {
+    "right": ("right answers", 0),
+    "n": ("images", 0),
+    "accuracy": ("share right", 3),
     "p": ("P against 0.5", 4),
-    "balanced_accuracy": ("Balanced share right", 3),
+    "balanced_accuracy": ("balanced share right", 3),
     "d_prime": ("d′", 2),
-    "criterion": ("Criterion c", 2),
+    "criterion": ("criterion c", 2),
 }
 """Measure of the readers to printed name and decimals."""
 
 
-def haarburger2019_table3(printed: Published) -> Table:
-    """H19's Table 3 from the counts behind it, and what they say of the readers.
+def haarburger2019_table3(printed: Published, study: pd.DataFrame | None = None) -> Table:
+    """H19's Table 3 from the counts behind it, and what they say of the readers; above it those of a study, if there is one.
 
     Args:
         printed: H19's printed values.
+        study: a reader study of single images, as `readers.analysis.tabulate_readers` gives it; first attempts that are complete count.
     """
+    theirs = reader_answers(printed)
     cells: dict[tuple[str, str], Mapping[str, float] | pd.Series] = {}
+    if study is not None:
+        first = study[(study["complete"] == 1) & (study["attempt"] == study.groupby("reader")["attempt"].transform("min")) & (study["set"] != ALL)]
+        short = {name: _short(name) for name in first["set"]}
+        for number_, own in first.groupby("number"):
+            said = own["group_radiologist"].iloc[0] if "group_radiologist" in own else ""
+            title = f"this run, reader {number_}" + {"yes": " (radiologist)", "no": " (layperson)"}.get(said, "")
+            # sets whose names end alike keep their whole names
+            named = own["set"] if len(set(short.values())) < len(short) else own["set"].map(short)
+            cells |= _answers_of(title, own.assign(set=named)[["set", "right", "n"]])[0]
     above, d_primes = [], []
-    for reader, own in reader_answers(printed).groupby("reader", sort=False):
-        counts = own.set_index("set")[["right", "n"]]
-        real_right, n_real = map(int, counts.loc["real"])
-        for name in (*counts.index, "all"):
-            right, n = map(int, counts.sum() if name == "all" else counts.loc[name])
-            measured = share_right(right, n)
-            if name != "real":
-                fakes = (right - real_right, n - n_real) if name == "all" else (right, n)
-                measured = pd.concat([measured, measure_answers(real_right, n_real, *fakes).drop(index=measured.index)])
-            column = f"{reader}, {name}"
-            cells |= {(ANSWER_ROWS[str(measure)][0], column): row for measure, row in measured.iterrows() if measure in ANSWER_ROWS}
-            cells |= {(ANSWER_ROWS["right"][0], column): {"value": right}, (ANSWER_ROWS["n"][0], column): {"value": n}}
-            above.append(float(measured["low"]["accuracy"]) > CHANCE)
-        d_primes.append(f"{number(measured['value']['d_prime'], 2)} ({reader})")
+    for reader, own in theirs.groupby("reader", sort=False):
+        rows, d_prime = _answers_of(str(reader), own)
+        cells |= rows
+        above += [row["low"] > CHANCE for (_, column), row in rows.items() if column == ANSWER_COLUMNS["accuracy"][0]]
+        d_primes.append(f"{number(d_prime, 2)} ({reader})")
+    names = list(dict.fromkeys(row for row, _ in cells))
     return Table(
-        frame=_frame([name for name, _ in ANSWER_ROWS.values()], list(dict.fromkeys(column for _, column in cells)), cells),
-        decimals=dict(ANSWER_ROWS.values()),
-        caption="H19's readers, from the counts behind its Table 3. No measurement of this run: nobody read its images.",
+        frame=_frame(names, [name for name, _ in ANSWER_COLUMNS.values()], cells),
+        decimals=dict.fromkeys(names, 0),
+        column_decimals=dict(ANSWER_COLUMNS.values()),
+        caption="H19's readers, from the counts behind its Table 3. "
+        + ("No measurement of this run: nobody read its images." if study is None else "Above them the readers of this run's images."),
         notes=(
-            "Counts: the only ones that round to the printed shares. Share right of a generator: its fakes alone; of all: real and fake. 95 % interval: exact (Clopper-Pearson); P: two-sided exact binomial.",
+            "Counts of H19's: the only ones that round to the printed shares. Share right of a generator: its fakes alone; of all: real and fake. 95 % interval: exact (Clopper-Pearson); P: two-sided exact "
+            "binomial.",
             "Balanced share, d′ and c of a generator: its fakes against all real patches. d′: z of the fakes called fake plus z of the reals called real, from (count + 1/2) / (n + 1), delta method; 0 "
             "is no difference to the reader. c below 0: a leaning to call patches fake.",
             f"H19 concludes that readers do not easily tell real from fake. Its counts say otherwise: {sum(above)} of {len(above)} intervals of the share right lie above 0.5, and d′ over all patches is "
             f"{' and '.join(d_primes)}.",
-            "One reader of each kind: the intervals are over patches, and say nothing of other readers.",
+            "One reader of each kind in H19. The intervals of a reader are over patches, and say nothing of other readers.",
         ),
-        bounds=frozenset({ANSWER_ROWS["p"][0]}),
+        bounds=frozenset({ANSWER_COLUMNS["p"][0]}),
     )
+
+
+def _answers_of(reader: str, sets: pd.DataFrame) -> tuple[dict[tuple[str, str], Mapping[str, float] | pd.Series], float]:
+    """Cells of one reader from right and n of `real` and each generator, and d' over all."""
+    counts = sets.set_index("set")[["right", "n"]].astype(int)
+    real_right, n_real = map(int, counts.loc["real"])
+    cells: dict[tuple[str, str], Mapping[str, float] | pd.Series] = {}
+    for name in (*counts.index, "all"):
+        right, n = map(int, counts.sum() if name == "all" else counts.loc[name])
+        measured = share_right(right, n)
+        if name != "real":
+            fakes = (right - real_right, n - n_real) if name == "all" else (right, n)
+            measured = pd.concat([measured, measure_answers(real_right, n_real, *fakes).drop(index=measured.index)])
+        row = f"{reader}, {name}"
+        cells |= {(row, ANSWER_COLUMNS[key][0]): {"value": count} for key, count in (("right", right), ("n", n))}
+        cells |= {(row, ANSWER_COLUMNS[str(measure)][0]): found for measure, found in measured.iterrows() if measure in ANSWER_COLUMNS}
+    return cells, float(measured["value"]["d_prime"])
+
+
+def _short(name: str) -> str:
+    """Last part of a synthetic set's name: `haarburger2019/dcgan` is dcgan."""
+    return name.rpartition("/")[2]
+
+
+def _spaced(group: str) -> str:
+    return group.replace("_", " ")
+
+
+def korkinof2021_table3(conover: pd.DataFrame) -> Table:
+    """P values between questions: above the diagonal unadjusted as in K21's Table 3, below it adjusted.
+
+    Args:
+        conover: as `readers.analysis.compare_questions` gives it.
+    """
+    questions = sorted({*conover["first"], *conover["second"]})
+    cells: dict[tuple[str, str], Mapping[str, float]] = {}
+    for row in conover.to_dict("records"):
+        cells[str(row["first"]), str(row["second"])] = {"value": row["p"]}
+        cells[str(row["second"]), str(row["first"])] = {"value": row["p_holm"]}
+    # without any comparison a table still says so
+    names = [str(question) for question in questions] or ["1"]
+    few = "" if cells else " None could be tested: all answers are equal, or there is one question."
+    return Table(
+        frame=_frame(names, names, cells),
+        decimals=dict.fromkeys(names, 3),
+        caption=f"P values of Conover's test between questions (rows and columns) over {conover['n'].max() if cells else 0} attempts, in the layout of K21, Table 3.{few}",
+        notes=(
+            "Above the diagonal: unadjusted, as K21 prints them. Below it: adjusted for their number (Holm).",
+            "Conover's test takes the answers of a reader as independent; Cochran's Q, which does not, and the slope of learning are in the summary.",
+        ),
+        bounds=frozenset(names),
+    )
+
+
+def korkinof2021_table4(results: pd.DataFrame) -> Table:
+    """Share of right answers by group of readers, in K21's layout, with what K21's Table 4 leaves out.
+
+    Args:
+        results: as `readers.analysis.analyse` gives them.
+    """
+    margins = _margins(results)
+    # column: measure, definition, the result's column, decimals
+    columns = {
+        "attempts": ("attempts", "complete", "value", 0),
+        "right answers": ("right", "", "value", 0),
+        "share right": ("accuracy", "bootstrap", "value", 3),
+        "SD": ("accuracy_sd", "attempts", "value", 3),
+        "mean of readers": ("accuracy", "readers", "value", 3),
+        "P v others": ("kruskal_groups", "attempts", "p", 4),
+        "P v others, Holm": ("kruskal_groups", "attempts", "p_holm", 4),
+        "P v 0.5": ("accuracy", "readers", "p", 4),
+        "P v 0.5, Holm": ("accuracy", "readers", "p_holm", 4),
+        **{f"P within {100 * float(margin):g} points": ("equivalence", f"readers {margin}", "p", 4) for margin in margins},
+    }
+    rows = _keyed(results)
+    groups = [group for measure, definition, group in rows if (measure, definition) == ("attempts", "complete") and group != ALL]
+    order = [ALL, *(group for group in groups if group not in (REPEATS, FIRST)), *(group for group in (REPEATS, FIRST) if group in groups)]
+    cells: dict[tuple[str, str], Mapping[str, float]] = {}
+    for group in order:
+        for column, (measure, definition, key, _) in columns.items():
+            if row := rows.get((measure, definition, group)):
+                ends = {"low": row["low"], "high": row["high"]} if column == "mean of readers" else {}
+                cells[_spaced(group), column] = {"value": row[key], **ends}
+    return Table(
+        frame=_frame([_spaced(group) for group in order], list(columns), cells),
+        decimals=dict.fromkeys(map(_spaced, order), 0),
+        column_decimals={column: places for column, (*_, places) in columns.items()},
+        caption="Share of right answers by group of readers, in the layout of K21, Table 4.",
+        notes=(
+            "Attempts: complete ones, repeats included where not said otherwise; groups after the first are among who says yes to the first. Share right and SD: over attempts, as in K21; mean of readers: "
+            "each reader's share once, with its 95 % t interval, which P v 0.5 and P within so many points go with.",
+            "P v others: Kruskal-Wallis over attempts, of the group and of who is not in it, as in K21. Holm: adjusted over groups and who is not in them; first attempts and repeats are not adjusted.",
+            *_EQUIVALENCE_NOTE,
+        ),
+        bounds=frozenset(column for column, (*_, places) in columns.items() if places == 4),
+    )
+
+
+_EQUIVALENCE_NOTE = ("P within so many points: two one-sided t tests of the readers' shares (where all saw the same images, over readers and images if that is less certain); small where it is proved that the share right lies so near one half. No other P here proves guessing.",)  # fmt: skip
+
+
+def _keyed(results: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Rows of the results by measure, definition and group."""
+    rows = [{str(column): value for column, value in row.items()} for row in results.to_dict("records")]
+    return {(row["measure"], row["definition"], row["group"]): row for row in rows}
+
+
+def _ends(row: Mapping[Any, Any]) -> dict[str, float]:
+    return {key: row[key] for key in ("value", "low", "high")}
+
+
+def _margins(results: pd.DataFrame) -> list[str]:
+    """Margins of the equivalence tests, as they are named."""
+    definitions = results.loc[(results["measure"] == "equivalence") & (results["group"] == ALL), "definition"]
+    return [name.removeprefix("exact ") for name in definitions if name.startswith("exact ")]
+
+
+def artefacts(results: pd.DataFrame) -> Table:
+    """Share of synthetic images in which readers saw an obvious artefact, by view and synthetic set, and by kind (K21's casual inspection).
+
+    Args:
+        results: as `readers.analysis.analyse` gives them of the protocol artefacts.
+    """
+    rows = _keyed(results)
+    groups = list(dict.fromkeys(results["group"]))
+    kinds = list(dict.fromkeys(results.loc[results["measure"] == "artefact_kind", "definition"]))
+    columns = {"answers": 0, "artefacts": 0, "share": 3, "P v others": 4, "P v others, Holm": 4, **dict.fromkeys(kinds, 3)}
+    cells: dict[tuple[str, str], Mapping[str, float]] = {}
+    for group in groups:
+        share, name = rows.get(("artefact_share", "readers", group), rows["artefact_share", "exact", group]), _group_name(group)
+        cells |= {
+            (name, "answers"): {"value": rows["artefact_share", "exact", group]["n"]},
+            (name, "artefacts"): {"value": rows["artefact_count", "", group]["value"]},
+        }
+        cells |= {
+            (name, "share"): _ends(share),
+            (name, "P v others"): {"value": share["p"]},
+            (name, "P v others, Holm"): {"value": share["p_holm"]},
+        }
+        cells |= {(name, kind): _ends(rows["artefact_kind", kind, group]) for kind in kinds}
+    readers = int(results["readers"].max())
+    return Table(
+        frame=_frame([_group_name(group) for group in groups], list(columns), cells),
+        decimals=dict.fromkeys(map(_group_name, groups), 3),
+        column_decimals=columns,
+        caption=f"Synthetic images in which {readers} reader{'s' * (readers > 1)} saw an obvious artefact (K21, Results), and of which kind.",
+        notes=(
+            "95 % interval and P v others: "
+            + ("exact (Clopper-Pearson, Fisher), answers taken as independent" if readers == 1 else "t over readers, who all saw the same images")
+            + "; a set is held against others in the views that both have. Holm: adjusted over views, and over sets; two of them are one test.",
+            "Kinds: share of all answers of the row, with exact intervals.",
+        ),
+        bounds=frozenset({"P v others", "P v others, Holm"}),
+    )
+
+
+def _group_name(group: str) -> str:
+    column, _, name = group.partition(" ")
+    return f"{column} {_short(name)}" if column == "set" else group
+
+
+def dumont2021_readers(studies: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Table:
+    """Readers of single images, a row a study and reader, with D21's test in both directions and equivalence (D21, Results).
+
+    Args:
+        studies: by name, the results and the readers, as `readers.analysis.analyse` and `tabulate_readers` give them.
+    """
+    margins = list(dict.fromkeys(margin for results, _ in studies.values() for margin in _margins(results)))
+    within = {margin: f"P within {100 * float(margin):g} points" for margin in margins}
+    columns = {
+        **dict.fromkeys(("TR", "FR", "TS", "FS", "n"), 0),
+        "share right": 3,
+        "d′": 2,
+        "P below": 4,
+        "P above": 4,
+        **dict.fromkeys(within.values(), 4),
+    }
+    cells: dict[tuple[str, str], Mapping[str, float]] = {}
+    for name, (results, readers) in studies.items():
+        own = readers[(readers["set"] == ALL) & (readers["complete"] == 1)]
+        for row in own.to_dict("records"):
+            title = f"{name}, reader {row['number']}" + (f", attempt {row['attempt']}" if row["attempt"] > 1 else "")
+            cells |= {(title, count): {"value": row[count]} for count in ("TR", "FR", "TS", "FS", "n")}
+            cells |= {
+                (title, "share right"): {"value": row["accuracy"], "low": row["low"], "high": row["high"]},
+                (title, "d′"): {"value": row["d_prime"]},
+            }
+        rows = _keyed(results)
+        everyone = f"{name}, all ({own['number'].nunique()} readers)"
+        cells |= {(everyone, count): {"value": own[count].sum(min_count=1)} for count in ("TR", "FR", "TS", "FS", "n")}
+        # one reader has no row over readers, and what is exact of it stands in its own row
+        by = widest(results) if own["number"].nunique() > 1 else "readers"
+        places = {"share right": ("accuracy", by), "d′": ("d_prime", "readers")}
+        cells |= {(everyone, column): _ends(rows[*place, ALL]) for column, place in places.items() if (*place, ALL) in rows}
+        tests = {
+            "P below": ("wilcoxon", "less"),
+            "P above": ("wilcoxon", "greater"),
+            **{within[margin]: ("equivalence", f"{by} {margin}") for margin in _margins(results)},
+        }
+        cells |= {(everyone, column): {"value": rows[*place, ALL]["p"]} for column, place in tests.items()}
+        cells[f"{name}, SD", "share right"] = {"value": rows["accuracy_sd", "attempts", ALL]["value"]}
+    names = list(dict.fromkeys(row for row, _ in cells))
+    return Table(
+        frame=_frame(names, list(columns), cells),
+        decimals=dict.fromkeys(names, 0),
+        column_decimals=columns,
+        caption="Readers of single images, half of them real (D21, Results).",
+        notes=(
+            "TR, FS: real images called real, and synthetic; TS, FR: synthetic images called synthetic, and real. d′: z of the synthetic images called synthetic plus z of the reals called real; 0 is no "
+            "difference to the reader. 95 % interval: exact of a reader; of all, over readers, or readers and images, whichever is wider.",
+            "P below and above: exact one-sided Wilcoxon signed-rank tests that readers' shares right lie below, and above, 0.5. D21 calls readers no better than chance where the first is small: that "
+            "proves that they tell the images apart, and name them the wrong way round.",
+            *_EQUIVALENCE_NOTE,
+        ),
+        bounds=frozenset(column for column, places in columns.items() if places == 4),
+    )
+
+
+_BY = {
+    "exact": "answers as independent",
+    "bootstrap": "resampled",
+    "readers": "by readers",
+    "readers and images": "by readers and images",
+    "mixed": "mixed model",
+    "pooled": "all as one reader",
+    "Obuchowski-Rockette": "Obuchowski-Rockette",
+    "with incomplete attempts": "with incomplete attempts",
+}
+_BINS = {"raw": "a bin a number (K21)", "pooled": "rare numbers pooled", "exact": "simulated"}
+SUMMARY_MEASURES = {
+    "accuracy": ("Share right", 3),
+    "sensitivity": ("Synthetic called synthetic", 3),
+    "specificity": ("Real called real", 3),
+    "balanced_accuracy": ("Balanced share right", 3),
+    "d_prime": ("d′", 2),
+    "criterion": ("Criterion c", 2),
+    "auc": ("AUC", 3),
+    "reader_sd": ("Spread of readers (log-odds)", 2),
+    "dispersion": ("Dispersion of readers (1 = chance)", 2),
+    "learning": ("Learning, a question (log-odds)", 4),
+    "best_attempt": ("Best attempt, right answers", 0),
+    "high_attempts": ("Attempts with {} or more", 0),
+    "high_by_chance": ("Attempts with {} or more, by chance", 2),
+    "high_any_by_chance": ("Chance of any attempt with {} or more", 3),
+    "power": ("Power to prove ±{}", 3),
+    "sample_size": ("Answers for a power of 0.8 to prove ±{}", 0),
+    "artefact_share": ("Images with an artefact", 3),
+    "artefact_kind": ("Kind: {}", 3),
+}
+SUMMARY_TESTS = {
+    "equivalence": "Equivalence, {}",
+    "wilcoxon": "Wilcoxon, shares {} than 0.5",
+    "chi_square": "Chi-square against guessing, {}",
+    "kruskal_questions": "Questions differ, Kruskal-Wallis",
+    "cochran_questions": "Questions differ, Cochran's Q",
+}
+"""Measure of the results to its printed name (and decimals), in which {} is the definition."""
+
+
+def summary(results: pd.DataFrame) -> Table:
+    """What the answers of all readers prove, and everything that it rests on.
+
+    Args:
+        results: as `readers.analysis.analyse` gives them.
+    """
+    rows = results[(results["group"] == ALL) & results["measure"].isin({*SUMMARY_MEASURES, *SUMMARY_TESTS})]
+    cells: dict[tuple[str, str], Mapping[str, float]] = {}
+    decimals: dict[str, int] = {}
+    for measure in (*SUMMARY_MEASURES, *SUMMARY_TESTS):
+        own = rows[rows["measure"] == measure].to_dict("records")
+        for row in own:
+            if measure in SUMMARY_TESTS:
+                name, places = SUMMARY_TESTS[measure].format(_definition_name(measure, row["definition"])), 0
+            else:
+                title, places = SUMMARY_MEASURES[measure]
+                name = title.format(_definition_name(measure, row["definition"])) + (
+                    f", {_BY[row['definition']]}" if "{}" not in title and len(own) > 1 else ""
+                )
+                cells[name, "value"] = _ends(row)
+            decimals[name] = places
+            cells |= {(name, "P"): {"value": row["p"]}, (name, "answers"): {"value": row["n"]}, (name, "readers"): {"value": row["readers"]}}
+    return Table(
+        frame=_frame(list(decimals), ["value", "P", "answers", "readers"], cells),
+        decimals=decimals,
+        column_decimals={"P": 4, "answers": 0, "readers": 0},
+        caption="What the answers prove.",
+        notes=(
+            *verdicts(results),
+            "Answers: of counts of attempts and tests by readers, attempts or readers. P of shares: that they are 0.5; of d′, c and learning: that they are 0; of AUC: 0.5; of a spread: that there is none. "
+            "Groups, sets, classes and adjusted P values: results.csv.",
+        ),
+        bounds=frozenset({"P"}),
+    )
+
+
+def _definition_name(measure: str, definition: str) -> str:
+    if measure == "sample_size":
+        return f"{100 * float(definition):g} points"
+    if measure in ("equivalence", "power"):
+        by, _, margin = definition.rpartition(" ")
+        return f"{'within ' * (measure == 'equivalence')}{100 * float(margin):g} points, {_BY[by]}"
+    return _BINS.get(definition, definition)
 
 
 def write(table: Table, output_stem: Path, *, label: str) -> None:
@@ -379,17 +691,18 @@ def display(table: Table) -> list[tuple[str, str, list[str]]]:
     """The table as it is printed: (row, one of LINES, cells); a line without any number is left out."""
     lines = []
     for row in table.frame.index.get_level_values(0).unique():
-        part, decimals = table.frame.loc[row].reindex(STATISTICS), table.decimals[row]
-        values = zip(part.loc["value"], part.loc["low"], strict=True)
-        bounded = row in table.bounds
+        part = table.frame.loc[row].reindex(STATISTICS)
+        decimals = [table.column_decimals.get(column, table.decimals[row]) for column in part.columns]
+        values = zip(part.columns, part.loc["value"], part.loc["low"], decimals, strict=True)
         cells = [
-            upper_bound(value, decimals) if bounded and (low == 0 or 0 < value < 10**-decimals) else number(value, decimals) for value, low in values
+            upper_bound(value, places) if {row, column} & table.bounds and (low == 0 or 0 <= value < 10**-places) else number(value, places)
+            for column, value, low, places in values
         ]
         lines.append((row, "value", cells))
-        lines.append((row, "interval", [interval(*ends, decimals) for ends in zip(part.loc["low"], part.loc["high"], strict=True)]))
+        lines.append((row, "interval", [interval(*ends) for ends in zip(part.loc["low"], part.loc["high"], decimals, strict=True)]))
         for name in ("matched", "ceiling"):
-            triples = zip(part.loc[name], part.loc[f"{name}_low"], part.loc[f"{name}_high"], strict=True)
-            lines.append((row, name, [" ".join(filter(None, (number(at, decimals), interval(low, high, decimals)))) for at, low, high in triples]))
+            parts = zip(part.loc[name], part.loc[f"{name}_low"], part.loc[f"{name}_high"], decimals, strict=True)
+            lines.append((row, name, [" ".join(filter(None, (number(at, places), interval(low, high, places)))) for at, low, high, places in parts]))
     return [line for line in lines if line[1] == "value" or any(line[2])]
 
 
@@ -436,7 +749,8 @@ def _frame(names: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[st
 
 
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-          "\\": r"\textbackslash{}", "−": "$-$", "`": "", "×": r"$\times$", "≤": r"$\leq$"}  # fmt: skip
+          "\\": r"\textbackslash{}", "−": "$-$", "`": "", "×": r"$\times$", "≤": r"$\leq$", "′": "$'$", "½": r"$\frac{1}{2}$", "<": "$<$", ">": "$>$", "|": r"\textbar{}",
+          "±": r"$\pm$", "é": r"\'e", "ü": r'\"u'}  # fmt: skip
 
 
 def _tex(text: str) -> str:

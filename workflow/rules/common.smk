@@ -10,6 +10,8 @@ from snakemake.exceptions import WorkflowError
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
+# Jobs import the library of this clone, even where another clone installed the environment.
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")])))
 
 # How this site's scheduler is asked for GPUs: gpu (Slurm's --gpus), gres (--gres=gpu:N), none (there are none: all runs on CPUs).
 GPU = os.environ.get("LOOKALIKE_GPU") or "gpu"
@@ -22,7 +24,11 @@ from lookalike.config import branch, load
 from lookalike.errors import LookalikeError
 from lookalike.files import sha256
 from lookalike.provenance import code_digest
+from lookalike.readers.browser import find_browser
 from lookalike.utility import JUDGE
+
+# What a picture of the readers' page is taken with; without one, that picture is left out.
+BROWSER = find_browser()
 
 try:
     CONFIG = load(config)
@@ -37,6 +43,11 @@ RUNS = {run.name: run for run in CONFIG.runs()}
 SETTING = r"dumont2021/[a-z0-9_]+/[a-z0-9_]+"
 RUN = rf"(?:{SETTING}/[a-z0-9_]+/seed_\d+|haarburger2019/[a-z0-9_]+)"
 
+# Snakemake itself would end with a traceback.
+for folder in ("results", "logs", "state"):
+    if os.path.exists(folder) and not os.access(folder, os.W_OK):
+        raise WorkflowError(f"The folder {os.path.abspath(folder)} cannot be written. Mend its permissions, or run in a folder of your own.")
+
 # Better now than in a job's log an hour later. A cohort that is done does not need its raw data any more.
 for name, cohort in CONFIG.cohorts.items():
     for key in ("root", "table"):
@@ -46,6 +57,11 @@ for name, cohort in CONFIG.cohorts.items():
                 f"cohorts.{name}.source.{key} is `{path}`, which does not exist, or not for you. Write there where your data are, in the config or an overlay."
             )
 
+for name, study in CONFIG.reader_studies.items():
+    if study.answers and not os.path.exists(study.answers):
+        raise WorkflowError(
+            f"reader_studies.{name}.answers is `{study.answers}`, which does not exist, or not for you. Name the file or folder of the answers, or null."
+        )
 
 # The same for networks that are brought along. A wrong Inception network would be found after days of training; its digest is taken once, not by every job.
 for key, path in (("classifier.weights", CONFIG.utility.classifier.weights), ("inception.path", CONFIG.utility.inception and CONFIG.utility.inception.path)):
@@ -211,7 +227,7 @@ def stopping_encoder(wildcards):
 def training_task(wildcards):
     generator = "generators.{generator}."
     keys = ("family", "labels", "split", "latent", "loss", "critic_steps", "adam_beta1", "adam_beta2", "adam_epsilon", "ema_kimg")
-    keys += ("minibatch_std_group", "mirror", "precision", "device", "seed", "condition", "discriminator_norm", "sampler", "optimiser")
+    keys += ("minibatch_std_group", "mirror", "precision", "compile", "device", "seed", "condition", "discriminator_norm", "sampler", "optimiser")
     branches = {key: generator + key for key in keys}
     pixels = f"cohorts.{CONFIG.cohort_of(ALL.generators[wildcards.generator].cohort)}.pixels.base"
     plain = {}
@@ -275,7 +291,7 @@ def item(name, *formats, folder="results/korkinof2021/{synthetic}/", category="K
     files = {
         first.replace(".", "_"): report(
             f"{folder}{name}.{first}",
-            caption=f"../report/{name if '{synthetic}' in folder else f'{Path(folder).name}_{name}'}.rst",
+            caption=f"../report/{name if '{synthetic}' in folder else f'{Path(folder).parts[1]}_{name}'}.rst",
             category=category,
             subcategory=subcategory,
             labels={"item": name, "set": subcategory},
@@ -324,7 +340,7 @@ def compared_values(wildcards):
     labels = {f"labelled_{name}": f"results/cohorts/{benchmark.cohort}/labelled.parquet" for name, benchmark in benchmarks.items()}
     tables = collect("results/measures/{synthetic}/{measure}.csv", synthetic=paper_synthetic(), measure=MEASURES)
     patches = {name: f"results/haarburger2019/{name}.csv" for name in ("classes", "counts") if CONFIG.haarburger2019}
-    return {"published": published(), "tables": tables, **studied(), **labels, **patches}
+    return {"published": published(), "tables": tables, **studied(), **labels, **patches, **paper_answers()}
 
 
 def papers_task(rule, plain=None, **branches):
@@ -359,6 +375,10 @@ def index_inputs(wildcards):
             files["statistics"] = [f"results/generators/{generator}/stage_{stage}/statistics.jsonl" for stage in range(last_stage(generator) + 1)]
     if CONFIG.dumont2021:
         files["dumont2021"] = [f"results/dumont2021/{item}" for item in STUDY]
+    if study_readers():
+        files["dumont2021"].append("results/dumont2021/readers.html")
+    files |= {f"readers_{name}": reader_items(name) for name in answered()}
+    files |= {f"results_{name}": f"results/readers/{name}/results.csv" for name in answered()}
     if CONFIG.haarburger2019:
         files["haarburger2019"] = [f"results/haarburger2019/{item}" for item in PATCH_ITEMS]
         files |= {table: f"results/haarburger2019/{table}.csv" for table in ("classes", "enhancement")}
@@ -384,6 +404,8 @@ def index_task(wildcards):
         "synthetic": {name: item.real for name, item in sorted(CONFIG.synthetic.items())},
         "stages": stages,
         "real": real,
+        "studies": {name: bool(study.simulated) for name, study in sorted(answered().items())},
+        "programs": paper_readers()["programs"],
     }
     return papers_task("write_index", plain)(wildcards)
 
@@ -393,6 +415,9 @@ def final_outputs():
     outputs = ["results/index.html", "results/comparison.csv"] if published() else []
     outputs += [f"results/dumont2021/{item}" for item in STUDY] if CONFIG.dumont2021 else []
     outputs += [f"results/haarburger2019/{item}" for item in PATCH_ITEMS] if CONFIG.haarburger2019 else []
+    outputs += ["results/dumont2021/readers.html"] if study_readers() else []
+    outputs += [f"results/readers/{name}/{item}" for name in CONFIG.reader_studies for item in ("web", "power.csv")]
+    outputs += [item for name in answered() for item in reader_items(name)]
     outputs += [f"results/generators/{name}/stage_0/curves.png" for name in PATCH_SETS]
     for cohort in CONFIG.cohorts:
         outputs += [f"results/cohorts/{cohort}/exclusions.csv", f"results/cohorts/{cohort}/flow.png"]

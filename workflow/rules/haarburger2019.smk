@@ -154,6 +154,7 @@ rule tabulate_classes:
 rule tabulate_readers:
     input:
         published="config/published/haarburger2019.yaml",
+        readers=[f"results/readers/{name}/readers.csv" for name in patch_readers()],
     output:
         **patch_item("table3", "html", "csv", "tex", "md"),
     log:
@@ -162,13 +163,13 @@ rule tabulate_readers:
         "benchmarks/runs/tabulate_readers/all.tsv"
     localrule: True
     conda:
-        "../../envs/core.yaml"
+        "../../envs/readers.yaml"
     threads: 1
     resources:
         mem_mb=scaled(2000),
         runtime=scaled(10),
     params:
-        task=task("tabulate_readers"),
+        task=patch_readers_task(),
     message:
         "Table 3 of Haarburger 2019"
     script:

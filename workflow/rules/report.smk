@@ -2,7 +2,7 @@
 What a person reads: every paper item beside its printed value, and one page that can be sent to a co-author.
 
 REQUIRED INPUTS
-    all items of korkinof2021.smk and dumont2021.smk, config/published/*.yaml
+    all items of korkinof2021.smk, dumont2021.smk, haarburger2019.smk and readers.smk, config/published/*.yaml
 OUTPUTS
     results/comparison.csv   printed value, ours, interval, ceiling and status of every paper item
     results/index.html       the same with pictures, in one file that needs no network
@@ -28,7 +28,7 @@ rule compare_published:
         mem_mb=scaled(1000),
         runtime=scaled(10),
     params:
-        task=papers_task("compare_published", pair_mi="measures.pair_mi.definition"),
+        task=papers_task("compare_published", paper_readers(), pair_mi="measures.pair_mi.definition"),
     message:
         "Comparing with the printed values"
     script:

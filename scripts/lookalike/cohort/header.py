@@ -5,21 +5,27 @@ View codes: DICOM PS3.16, CID 4014 (View for Mammography) and CID 4015 (View Mod
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 STANDARD_VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB", "SIO", "ISO", "AT", "CV", "TAN", "SPECIMEN")
@@ -101,9 +107,16 @@ MODIFIER_CODES = {
 DECORATED_VIEW = re.compile(r"(?P<side>[LR]?)(?P<view>CC|MLO|ML|LMO|LM|XCCL|XCCM)(?P<displaced>(?:ID)?)")
 # The header calls these modifiers of a view, the field calls them views (as do the tables of public data sets).
 VIEW_OF_MODIFIER = {"axillary tail": "AT", "cleavage": "CV", "tangential": "TAN"}
+# Value representations that are text, and what a number among them must look like for its text to stand (all else, pydicom judges).
+PLAIN = {"AS", "CS", "DA", "DS", "IS", "LO", "SH", "TM", "UI"}
+PLAIN_NUMBERS = {"DS": re.compile(r"[+-]?\d{1,8}(\.\d{0,7})?"), "IS": re.compile(r"[+-]?\d{1,9}")}
 NATIVE_SYNTAXES = {"", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}
 # Contact views of thick breasts reach 1.1; magnification stands start at 1.5.
 MAGNIFICATION_FACTOR = 1.3
+# No detector has pixels of a metre; what lies beyond is a broken number.
+LARGEST_SPACING = 1000.0
+# Nearly three times the bytes of the largest clinical mammogram: a deflated file that holds more is broken or an attack.
+MAXIMUM_INFLATED = 2**27
 
 TAGS = [
     "ImageType",
@@ -300,7 +313,7 @@ def parse_header(dataset: Dataset, *, transfer_syntax: str = "") -> dict[str, An
         "rows": _integer(dataset, "Rows", 0),
         "columns": _integer(dataset, "Columns", 0),
         "frames": max(_integer(dataset, "NumberOfFrames", 1), 1),
-        "spacing_mm": spacing if spacing > 0 else math.nan,
+        "spacing_mm": spacing if 0 < spacing < LARGEST_SPACING else math.nan,
         "photometric": _text(dataset, "PhotometricInterpretation").upper(),
         "bits_stored": _integer(dataset, "BitsStored", 0),
         "transfer_syntax": transfer_syntax,
@@ -317,14 +330,33 @@ def parse_header(dataset: Dataset, *, transfer_syntax: str = "") -> dict[str, An
     }
 
 
+class _TooLargeError(Exception):
+    pass
+
+
+class _File(io.BufferedReader):
+    """pydicom reads to the end of a file in one case: a deflated data set, which it then inflates whole. Here it is measured first, in little memory."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if size is None or size < 0:
+            inflate, rest, total = zlib.decompressobj(-zlib.MAX_WBITS), data, 0
+            while rest and not inflate.eof:
+                total += len(inflate.decompress(rest, 2**23))
+                rest = inflate.unconsumed_tail
+                if total > MAXIMUM_INFLATED:
+                    raise _TooLargeError
+        return data
+
+
 def read_dicom(path: Path) -> dict[str, Any]:
     """Header values of a DICOM file (see `parse_header`); what cannot be read comes back with `readable` False and a `problem`."""
     try:
-        with open(path, "rb") as file, _quiet():
+        with _File(io.FileIO(path)) as file, _quiet():
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 return {**EMPTY, "readable": False, "problem": "file is empty"}
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS)
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[_element(keyword)[0] for keyword in TAGS])
             syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
             values = parse_header(dataset, transfer_syntax=syntax)
             problem = _pixel_problem(file, size, dataset, values)
@@ -333,6 +365,8 @@ def read_dicom(path: Path) -> dict[str, Any]:
     except OSError as error:
         # strerror alone: str(error) holds the path.
         return {**EMPTY, "readable": False, "problem": f"cannot be read ({error.strerror or type(error).__name__})"}
+    except _TooLargeError:
+        return {**EMPTY, "readable": False, "problem": f"what is deflated in it is larger than {MAXIMUM_INFLATED // 2**20} MiB"}
     except Exception as error:  # a broken header can raise anything at all, and costs one row
         return {**EMPTY, "readable": False, "problem": f"header cannot be parsed ({type(error).__name__})"}
     return {**values, "readable": not problem, "problem": problem}
@@ -428,13 +462,47 @@ def _modifiers(dataset: Dataset) -> list[str]:
 
 
 def _items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
+    if dataset.get_item(_element(keyword)[0]) is None:
+        return
     try:
         yield from dataset.get(keyword) or ()
     except Exception:  # an unreadable sequence counts as absent
         return
 
 
+@cache
+def _element(keyword: str) -> tuple[BaseTag, str]:
+    """Tag, and value representation by the dictionary."""
+    tag = Tag(keyword)
+    return tag, dictionary_VR(tag)
+
+
 def _text(dataset: Dataset, keyword: str) -> str:
+    plain = _plain(dataset, keyword)
+    return _converted(dataset, keyword) if plain is None else plain
+
+
+def _plain(dataset: Dataset, keyword: str) -> str | None:
+    """What `_converted` gives, from the bytes of the file: pydicom's conversion takes most of an index. None where it has to decide."""
+    tag, representation = _element(keyword)
+    element = dataset.get_item(tag)
+    if element is None:
+        return ""
+    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
+        return None
+    data, representation = element.value, element.VR or representation
+    if representation == "US" and len(data) == 2:
+        return str(int.from_bytes(data, "little" if element.is_little_endian else "big"))
+    # an escape starts another character set; in all sets, ASCII else stands for itself
+    if representation not in PLAIN or not data.isascii() or b"\x1b" in data:
+        return None
+    parts = [part.strip() for part in data.decode("ascii").split("\\")]
+    if representation in PLAIN_NUMBERS and not all(map(PLAIN_NUMBERS[representation].fullmatch, parts)):
+        return None
+    return "\\".join(parts).replace("\x00", "").strip()
+
+
+def _converted(dataset: Dataset, keyword: str) -> str:
     try:
         value = dataset.get(keyword)
         if value is None:
@@ -465,4 +533,4 @@ def _numbers(dataset: Dataset, keyword: str, count: int) -> str:
 
 def _integer(dataset: Dataset, keyword: str, default: int) -> int:
     number = _number(dataset, keyword)
-    return int(number) if math.isfinite(number) else default
+    return int(min(max(number, -(2**31)), 2**31 - 1)) if math.isfinite(number) else default  # tables hold no larger ones

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.measures.density import KernelDensity, degenerate, scott_factor, without_spread
+from lookalike.measures.density import KernelDensity, scott_factor, without_spread
 
 CONTOURS = np.linspace(95, 99.99, 10)
 """Percentiles of K21's contours (the 97th is not one of them; it is drawn apart)."""
@@ -67,10 +67,10 @@ def grid_places(axes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
 
 
-def support_level(density: NDArray[np.float64], *, mass: float, definition: Region = "hdr") -> NDArray[np.float64]:
+def support_level(density: NDArray[np.float64], *, mass: float | NDArray[np.float64], definition: Region = "hdr") -> NDArray[np.float64]:
     """Density value on the edge of the support (see `inside_support`).
 
-    density [..., p] over grid cells of one size; returns [...], NaN where a density is NaN. `hdr`: the smallest region that holds `mass` of the density on the
+    density [..., p] over grid cells of one size; returns [...], with several masses [k] before it, [k, ...]; NaN where a density is NaN. `hdr`: the smallest region that holds `mass` of the density on the
     grid; `density_percentile`: the (100 mass)th percentile of the grid values.
     """
     if definition == "density_percentile":
@@ -78,8 +78,9 @@ def support_level(density: NDArray[np.float64], *, mass: float, definition: Regi
     ordered = np.sort(density, axis=-1)
     # from the lowest cell upwards, the region outside may hold 1 - mass
     held = np.cumsum(ordered, axis=-1)
-    outside = np.count_nonzero(held <= (1 - mass) * held[..., -1:], axis=-1)
-    return np.asarray(np.take_along_axis(ordered, np.minimum(outside, density.shape[-1] - 1)[..., None], axis=-1)[..., 0])
+    outside = np.array([np.count_nonzero(held <= (1 - share) * held[..., -1:], axis=-1) for share in np.ravel(mass)])
+    edges = np.stack([np.take_along_axis(ordered, np.minimum(cells, density.shape[-1] - 1)[..., None], axis=-1)[..., 0] for cells in outside])
+    return edges if np.ndim(mass) else edges[0]
 
 
 def inside_support(density: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -89,8 +90,7 @@ def inside_support(density: NDArray[np.float64], level: NDArray[np.float64]) -> 
 
 def contour_levels(density: NDArray[np.float64], *, definition: Region = "hdr", percentiles: NDArray[np.float64] = CONTOURS) -> NDArray[np.float64]:
     """Density values of K21's contours, in the order of `percentiles`: descending for `hdr` (99.99 % of the mass is the widest), else ascending."""
-    flat = density.ravel()
-    return np.array([float(support_level(flat, mass=percentile / 100, definition=definition)) for percentile in percentiles])
+    return support_level(density.ravel(), mass=percentiles / 100, definition=definition)
 
 
 def coverage_map(
@@ -124,11 +124,14 @@ class Coverage:
     ) -> None:
         self._mass = mass
         self._cells = grid * grid
-        self.reason = "; ".join(f"{name}: {reason}" for name, reason in (("real", degenerate(real)), ("synthetic", degenerate(synthetic))) if reason)
         real, synthetic = scale_axes(real, synthetic, scale=scale)
         # the real points themselves follow the grid's cells
         places = np.concatenate([grid_places(common_axes(real, synthetic, grid=grid, cut=cut)), real])
         self._real, self._synthetic = KernelDensity(real, places), KernelDensity(synthetic, places)
+        why = {"real": self._real.reason, "synthetic": self._synthetic.reason}
+        if not (why["real"] or (self._real()[:, : self._cells] > 0).any()):
+            why["real"] = "no cell of the grid lies where they do: they are too narrow beside the synthetic ones"
+        self.reason = "; ".join(f"{name}: {reason}" for name, reason in why.items() if reason)
 
     def __call__(
         self, target: NDArray[np.float64], source: NDArray[np.float64], *, origin: Literal["real", "synthetic"]

@@ -132,13 +132,16 @@ def _splines(positions: NDArray[np.float64], shape: tuple[int, ...]) -> sparse.c
     base: NDArray[np.int32] = np.clip(np.floor(positions), 0, max(shape)).astype(np.int32)
     t = positions - base
     inside = np.all((base >= 1) & (base + 2 < np.array(shape)), axis=1)
-    pieces = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1) / 6
-    columns: NDArray[np.int32] = np.zeros((len(positions), 1), dtype=np.int32)
-    values: NDArray[np.float64] = np.ones((len(positions), 1))
-    for axis, size in enumerate(shape):
-        cells = (base[:, axis, None] + np.arange(-1, 3)).astype(np.int32)
-        columns = (columns[:, :, None] * size + cells[:, None, :]).reshape(len(positions), -1)
-        values = (values[:, :, None] * pieces[:, axis, None, :]).reshape(len(positions), -1)
-    width = columns.shape[1]
-    starts = np.concatenate([[0], np.cumsum(np.where(inside, width, 0))])
-    return sparse.csr_array((values[inside].ravel(), columns[inside].ravel(), starts), shape=(len(positions), int(np.prod(shape))))
+    rest, square = 1 - t, t * t
+    pieces = np.stack([rest * rest * rest, (3 * t - 6) * square + 4, ((3 - 3 * t) * t + 3) * t + 1, square * t], axis=-1) / 6
+    if not inside.all():
+        base, pieces = base[inside], pieces[inside]
+    columns: NDArray[np.int32] = base[:, 0] - 1
+    values: NDArray[np.float64] = pieces[:, 0]
+    steps: NDArray[np.int32] = np.arange(4, dtype=np.int32)
+    for axis, size in enumerate(shape[1:], start=1):
+        columns = columns * np.int32(size) + (base[:, axis] - 1)
+        values = (values[:, :, None] * pieces[:, axis, None, :]).reshape(len(values), 4 * values.shape[1])
+        steps = np.add.outer(steps * np.int32(size), np.arange(4, dtype=np.int32)).ravel()
+    starts = np.concatenate([[0], np.cumsum(np.where(inside, steps.size, 0))])
+    return sparse.csr_array((values.ravel(), (columns[:, None] + steps).ravel(), starts), shape=(len(positions), int(np.prod(shape))))

@@ -48,18 +48,25 @@ def frechet_distance(first: NDArray[np.floating], second: NDArray[np.floating]) 
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if not _sound(a, b):
         return float("nan")
-    apart = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    means = a.mean(axis=0), b.mean(axis=0)
+    apart = np.sum((means[0] - means[1]) ** 2)
     # rows whose products are the covariances: x'x = S, y'y = T
-    x, y = ((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1) for rows in (a, b))
+    x, y = ((rows - mean) / np.sqrt(len(rows) - 1) for rows, mean in zip((a, b), means, strict=True))
     # the trace of (S T)^(1/2) is the sum of the singular values of x y', which is small where there are few images, and of the roots of the eigenvalues of
-    # S^(1/2) T S^(1/2)
+    # L' T L with S = L L'
     if min(len(x), len(y)) < x.shape[1]:
         shared = linalg.svdvals(x @ y.T, overwrite_a=True).sum()
     else:
-        values, vectors = linalg.eigh(x.T @ x, overwrite_a=True)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        shared = np.sqrt(np.maximum(linalg.eigvalsh(root.T @ (y.T @ y) @ root, overwrite_a=True), 0.0)).sum()
-    return float(max(apart + np.sum(x**2) + np.sum(y**2) - 2 * shared, 0.0))
+        s, t = x.T @ x, y.T @ y
+        factor, singular = linalg.lapack.dpotrf(s, lower=1)
+        if singular:
+            # with pivots, and without what lies beyond the rank, which is rounding
+            factor, pivots, rank, _ = linalg.lapack.dpstrf(s, lower=1)
+            factor[:, rank:] = 0
+            t = t[np.ix_(pivots - 1, pivots - 1)]
+        product, _ = linalg.lapack.dsygst(t, factor, itype=2, lower=1)
+        shared = np.sqrt(np.maximum(linalg.eigvalsh(product, overwrite_a=True, driver="evd"), 0.0)).sum()
+    return float(max(apart + np.vdot(x, x) + np.vdot(y, y) - 2 * shared, 0.0))
 
 
 def kernel_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
@@ -224,4 +231,5 @@ def _grouped_order(groups: ArrayLike, generator: np.random.Generator) -> NDArray
 
 
 def _sound(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
-    return min(len(first), len(second)) >= 2 and bool(np.isfinite(first).all() and np.isfinite(second).all())
+    # one value that is not finite makes the sum of its column so
+    return min(len(first), len(second)) >= 2 and all(bool(np.isfinite(rows.sum(axis=0)).all()) for rows in (first, second))

@@ -18,11 +18,12 @@ and numbers of different maxima cannot be compared, so `equal_label_mi` draws th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, zeta
 
 from lookalike.statistics import Seed, permutation_p, subsample
 
@@ -70,7 +71,7 @@ def inverse_digamma(value: float) -> float:
     """The x > 0 with digamma(x) = value, by Newton's method from Minka's start (Minka 2000, appendix C)."""
     x = float(np.exp(value) + 0.5) if value >= -2.22 else -1.0 / (value - float(digamma(1.0)))
     for _ in range(8):
-        x -= float((digamma(x) - value) / polygamma(1, x))
+        x -= float((digamma(x) - value) / zeta(2, x))  # the trigamma function
     return x
 
 
@@ -110,8 +111,7 @@ def label_mi(
         count = _counts_line
     else:
         count = _counts_space
-    # psi of a count is read from a table: the permutations need it millions of times
-    table = np.concatenate([[np.nan], digamma(np.arange(1, len(points) + 1))])
+    table = _digammas(len(points))
 
     def estimate(labels: NDArray[np.bool_]) -> tuple[float, float]:
         own, every = count(points, labels, neighbours)
@@ -149,6 +149,12 @@ def equal_label_mi(
     return EqualEstimate(median, rows[middle], others[middle], size, draws)
 
 
+@lru_cache(maxsize=4)
+def _digammas(size: int) -> NDArray[np.float64]:
+    """psi of 0 to size, NaN at 0: permutations and resamples need it millions of times."""
+    return np.concatenate([[np.nan], digamma(np.arange(1, size + 1))])
+
+
 def _standardise(points: NDArray[np.float64]) -> NDArray[np.float64]:
     centred = points - points.mean(axis=0)
     spread = np.asarray(centred.std(axis=0))
@@ -158,23 +164,32 @@ def _standardise(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _counts_line(points: NDArray[np.float64], labels: NDArray[np.bool_], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """k_i and m_i of sorted points on a line, those of the first class first.
-
-    The k nearest neighbours of a point are, with it, k + 1 consecutive points of its class: d_i is the least reach of those k + 1 windows.
-    """
+    """k_i and m_i of sorted points on a line, those of the first class first."""
     own, every = [], []
     for inside in (labels, ~labels):
         values = points[inside]
-        size = values.size
-        padded = np.concatenate([np.full(k, -np.inf), values, np.full(k, np.inf)])
-        distance = np.full(size, np.inf)
-        for shift in range(k + 1):
-            left, right = padded[k - shift : k - shift + size], padded[2 * k - shift : 2 * k - shift + size]
-            np.minimum(distance, np.maximum(values - left, right - values), out=distance)
+        distance = _distance_line(values, k)
         low, high = values - distance - TIE, values + distance + TIE
-        own.append(np.searchsorted(values, high, side="right") - np.searchsorted(values, low, side="left") - 1)
+        within = np.full(values.size, k, dtype=np.int64)
+        tied = _distance_line(values, k + 1) <= distance + TIE
+        within[tied] = np.searchsorted(values, high[tied], side="right") - np.searchsorted(values, low[tied], side="left") - 1
+        own.append(within)
         every.append(np.searchsorted(points, high, side="right") - np.searchsorted(points, low, side="left") - 1)
     return np.concatenate(own), np.concatenate(every)
+
+
+def _distance_line(values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Distance of each of sorted values to its k-th nearest other one; infinite where there are fewer.
+
+    The k nearest neighbours of a point are, with it, k + 1 consecutive points: the distance is the least reach of those k + 1 windows.
+    """
+    size = values.size
+    padded = np.concatenate([np.full(k, -np.inf), values, np.full(k, np.inf)])
+    distance = np.full(size, np.inf)
+    for shift in range(k + 1):
+        left, right = padded[k - shift : k - shift + size], padded[2 * k - shift : 2 * k - shift + size]
+        np.minimum(distance, np.maximum(values - left, right - values), out=distance)
+    return distance
 
 
 def _counts_space(points: NDArray[np.float64], labels: NDArray[np.bool_], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -427,7 +427,8 @@ def _write_patient(root: Path, shape: tuple[int, int], seed: int, rows: pd.DataF
         image = render(patient, row["slice"], shape=size).hu
         if row["planted"] == "constant":
             image = np.full(size, HU["air"], dtype=np.float32)
-        write(root / row["path"], _dataset(patient, row, image))
+        with disable_value_validation():  # its names are no UIDs
+            write(root / row["path"], _dataset(patient, row, image))
 
 
 def _dataset(patient: Patient, row: Mapping[Hashable, Any], image: Array) -> Dataset:
@@ -442,25 +443,24 @@ def _dataset(patient: Patient, row: Mapping[Hashable, Any], image: Array) -> Dat
     data = stored.astype("<i2" if signed else "<u2").tobytes()
     if row["planted"] == "truncated":
         data = data[: len(data) * 3 // 5 // 2 * 2]
-    with disable_value_validation():
-        ds = Dataset()
-        ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, row["id"]
-        ds.Modality = "CT"
-        ds.PatientID = row["patient"]
-        ds.StudyInstanceUID = _name(f"study of {row['patient']}", 10)
-        ds.SeriesInstanceUID = _name(f"series of {row['patient']}", 10)
-        ds.StudyID = ""
-        ds.ImagePositionPatient = [f"{-patient.field / 2:.3f}", f"{-patient.field / 2:.3f}", f"{140 * level_of(patient, row['slice']):.3f}"]
-        ds.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
-        ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
-        ds.Rows, ds.Columns = hu.shape
-        ds.PixelSpacing = [f"{pixel:.6f}", f"{pixel:.6f}"]
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, bits, bits - 1, signed
-        ds.WindowCenter, ds.WindowWidth = (["00040", "00040"], ["00080", "00080"]) if row["windows"] == 2 else ("40", "80")
-        ds.RescaleIntercept, ds.RescaleSlope = str(intercept), "1"
-        ds.add_new("PixelData", "OW", data)
-        ds.file_meta = FileMetaDataset()
-        ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = CTImageStorage, row["id"]
-        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        ds.file_meta.ImplementationClassUID = IMPLEMENTATION
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, row["id"]
+    ds.Modality = "CT"
+    ds.PatientID = row["patient"]
+    ds.StudyInstanceUID = _name(f"study of {row['patient']}", 10)
+    ds.SeriesInstanceUID = _name(f"series of {row['patient']}", 10)
+    ds.StudyID = ""
+    ds.ImagePositionPatient = [f"{-patient.field / 2:.3f}", f"{-patient.field / 2:.3f}", f"{140 * level_of(patient, row['slice']):.3f}"]
+    ds.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.Rows, ds.Columns = hu.shape
+    ds.PixelSpacing = [f"{pixel:.6f}", f"{pixel:.6f}"]
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, bits, bits - 1, signed
+    ds.WindowCenter, ds.WindowWidth = (["00040", "00040"], ["00080", "00080"]) if row["windows"] == 2 else ("40", "80")
+    ds.RescaleIntercept, ds.RescaleSlope = str(intercept), "1"
+    ds.add_new("PixelData", "OW", data)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = CTImageStorage, row["id"]
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.ImplementationClassUID = IMPLEMENTATION
     return ds

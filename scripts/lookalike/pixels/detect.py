@@ -10,7 +10,7 @@ Sizes are in working pixels: pictures are brought to at most `WORKING_SIDE` pixe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,14 +73,36 @@ class ForeignBody:
     kind: Kind
 
 
-def find_foreign_bodies(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> ForeignBody:
-    """Clips and markers, devices (pacemakers, ports), implants.
+class Working(NamedTuple):
+    """A picture at working size, all [h, w]: means and maxima of square blocks (a clip in a large picture is kept by its maximum), and the breast."""
+
+    mean: NDArray[np.float32]
+    peak: NDArray[np.float32]
+    breast: NDArray[np.bool_]
+
+
+def working(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> Working:
+    """What bodies and text are looked for in.
 
     Args:
         pixels: [H, W] display values in [0, 1].
         mask: [H, W], the breast, of `geometry.breast_mask`.
     """
-    mean, peak, breast = _working(pixels, mask)
+    factor = -(-max(pixels.shape) // WORKING_SIDE)
+    rows, columns = (max(1, size // factor) for size in pixels.shape)
+    if factor == 1:
+        return Working(pixels, pixels, mask)
+    views = [pixels[i : rows * factor : factor, j : columns * factor : factor] for i in range(factor) for j in range(factor)]
+    mean, peak = views[0].copy(), views[0].copy()
+    for view in views[1:]:
+        mean += view
+        np.maximum(peak, view, out=peak)
+    return Working(mean / np.float32(factor**2), peak, mask[: rows * factor : factor, : columns * factor : factor])
+
+
+def find_foreign_bodies(picture: Working) -> ForeignBody:
+    """Clips and markers, devices (pacemakers, ports), implants."""
+    mean, peak, breast = picture
     reach = ndimage.binary_dilation(breast, iterations=SKIN)
     return max(_metal(peak, _without_border(reach)), _implant(mean, _without_border(breast)), key=lambda body: body.score)
 
@@ -141,17 +163,13 @@ def _implant(mean: NDArray[np.float32], inside: NDArray[np.bool_]) -> ForeignBod
     return ForeignBody(best, "implant" if best else "")
 
 
-def text_score(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
+def text_score(picture: Working) -> float:
     """Burned-in annotation outside the breast: letters beside one another, or a film label.
-
-    Args:
-        pixels: [H, W] display values in [0, 1].
-        mask: [H, W], the breast, of `geometry.breast_mask`.
 
     Returns:
         Letters in the longest group over `LETTERS`, at least 1 where there is a label; 1 and more = found.
     """
-    mean, _, breast = _working(pixels, mask)
+    mean, _, breast = picture
     outside = _without_border(~ndimage.binary_dilation(breast, iterations=CLEARANCE))
     if not outside.any():
         return 0.0
@@ -179,17 +197,3 @@ def _without_border(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
     result = np.zeros_like(region)
     result[BORDER:-BORDER, BORDER:-BORDER] = region[BORDER:-BORDER, BORDER:-BORDER]
     return result
-
-
-def _working(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Means and maxima of square blocks (a clip in a large picture is kept by its maximum), and the mask."""
-    factor = -(-max(pixels.shape) // WORKING_SIDE)
-    rows, columns = (max(1, size // factor) for size in pixels.shape)
-    if factor == 1:
-        return pixels, pixels, mask
-    views = [pixels[i : rows * factor : factor, j : columns * factor : factor] for i in range(factor) for j in range(factor)]
-    mean, peak = views[0].copy(), views[0].copy()
-    for view in views[1:]:
-        mean += view
-        np.maximum(peak, view, out=peak)
-    return mean / np.float32(factor**2), peak, mask[: rows * factor : factor, : columns * factor : factor]

@@ -26,10 +26,12 @@ Window = int | Literal["voi_lut", "min_max"] | tuple[float, float]
 Mapping = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm", ".bmp"})
-# The largest clinical mammograms have 2^24.5 pixels; sixteen times that is a broken header or an attack.
-MAXIMUM_SAMPLES = 2**28
+# The largest clinical mammograms have 2^24.5 pixels, films scanned at 0.042 mm 2^25; twice that is a broken header or an attack.
+MAXIMUM_SAMPLES = 2**26
 # Values are mapped through a table with one entry a possible value while that is smaller than the work it saves.
 MAXIMUM_TABLE = 2**20
+# Values that go through the table at a time: their indices stay in the processor's cache.
+BLOCK = 2**16
 # Share of the unpadded pixels cut off at either end without a window: dead pixels and scratches must not set the scale.
 ROBUST_TAIL = 0.001
 # Centre and width of the window of a head CT whose file has none, in HU: that of the brain.
@@ -38,7 +40,7 @@ HEAD_WINDOW = (40.0, 80.0)
 SELF_DESCRIBING = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (80, 81, 90, 91, 201, 202, 203))
 
 # pydicom logs what it stumbles over, values of the header included, and those may identify; what is wrong reaches the quarantine anyway.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+logging.getLogger("pydicom").disabled = True  # a level would be set anew when pydicom is imported
 
 
 class UndecodableError(Exception):
@@ -106,7 +108,7 @@ def pixel_hash(stored: StoredImage) -> str:
     values = stored.values
     if values.dtype.kind == "f":
         code = "<f4"
-    elif values.size == 0 or (values.min() >= 0 and values.max() < 2**16):
+    elif values.dtype in (np.uint8, np.uint16) or values.size == 0 or (values.min() >= 0 and values.max() < 2**16):
         code = "<u2"
     else:
         code = "<i4"
@@ -116,7 +118,17 @@ def pixel_hash(stored: StoredImage) -> str:
 
 
 def display(stored: StoredImage, *, window: Window, kind: Kind = "mammography") -> DisplayImage:
-    """Apply modality LUT, VOI and inversion to stored values; arguments as of `read_display`."""
+    """Apply modality LUT, VOI and inversion to stored values; arguments and errors as of `read_display`."""
+    try:
+        with np.errstate(all="ignore"):
+            return _display(stored, window, kind)
+    except (UndecodableError, MemoryError):
+        raise
+    except Exception as error:  # a broken header may raise anything; it costs one row, not the job
+        raise UndecodableError(f"a rescale, window or lookup table of the header makes no sense ({type(error).__name__})") from None
+
+
+def _display(stored: StoredImage, window: Window, kind: Kind) -> DisplayImage:
     header = stored.header
     modality = _modality(header, kind)
     voi, used = _voi(header, window)
@@ -135,10 +147,13 @@ def display(stored: StoredImage, *, window: Window, kind: Kind = "mammography") 
 
     def shown(values: NDArray[np.float64]) -> NDArray[np.float32]:
         result = np.clip(voi(modality(values)), 0, 1)
+        if np.isnan(result).any():
+            raise UndecodableError("a rescale or window of the header makes no numbers of the pixels")
         return (1 - result if inverted else result).astype(np.float32)
 
     pixels = _map(stored.values, shown)
-    pixels[stored.padding] = 0
+    if stored.padding.any():
+        pixels[stored.padding] = 0
     return DisplayImage(pixels=pixels, padding=stored.padding, spacing_mm=stored.spacing_mm, window=used)
 
 
@@ -148,7 +163,13 @@ def _map(values: NDArray[Any], function: Callable[[NDArray[np.float64]], NDArray
         low, high = min(0, int(values.min())), int(values.max())
         if high - low < MAXIMUM_TABLE:
             table = function(np.arange(low, high + 1, dtype=np.float64))
-            return table[values if low == 0 else values.astype(np.int64) - low]
+            indices, result = np.ascontiguousarray(values).ravel(), np.empty(values.size, dtype=np.float32)
+            for start in range(0, values.size, BLOCK):
+                block = slice(start, start + BLOCK)
+                np.take(
+                    table, indices[block] if low == 0 else indices[block].astype(np.int64) - low, out=result[block], mode="clip"
+                )  # `raise` copies
+            return result.reshape(values.shape)
     return function(values.astype(np.float64))
 
 
@@ -191,7 +212,7 @@ def _check_size(rows: int, columns: int, frames: int, samples: int) -> None:
     if frames > 1:
         raise UndecodableError(f"the image has {frames} frames, and only single images are taken")
     if rows * columns * samples > MAXIMUM_SAMPLES:
-        raise UndecodableError(f"the image claims {rows} x {columns} pixels, more than any mammogram has")
+        raise UndecodableError(f"the image claims {rows} x {columns} pixels of {samples} samples, more than any mammogram has")
 
 
 # DICOM: decoding -------------------------------------------------------------------------------------------------------------------------
@@ -216,21 +237,24 @@ def _read_dicom(path: Path) -> StoredImage:
             if "TransferSyntaxUID" not in header.file_meta:
                 header.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
             raw = pixel_array(header, correct_unused_bits=False)
-            stored = _stored(header, raw, samples)
+            # a big-endian file's pixels come in its byte order
+            stored = _stored(header, raw.astype(raw.dtype.newbyteorder("="), copy=False), samples)
         except UndecodableError:
             raise
         except FileNotFoundError:
             raise UndecodableError("the file does not exist") from None
         except InvalidDicomError:
             raise UndecodableError("the file is not DICOM") from None
-        except Exception as error:  # a broken file may raise anything; it costs one row, not the job
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a broken file may raise anything (a panic of the RLE decoder is no Exception); it costs one row, not the job
             raise UndecodableError(_sentence(error)) from None
     if stored.values.shape != (rows, columns):
         raise UndecodableError("the decoded image has another size than its header says")
     return stored
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     """A decoder's error without its text, which may quote the header."""
     text = str(error)
     if "less than expected" in text or isinstance(error, EOFError):
@@ -259,8 +283,10 @@ def _stored(header: Dataset, raw: NDArray[Any], samples: int) -> StoredImage:
     bits = int(header.BitsStored)
     if bits < 8 * raw.itemsize and header.file_meta.TransferSyntaxUID not in SELF_DESCRIBING:
         # bits beyond BitsStored are no part of the pixel, except a negative number's sign
-        shift = 8 * raw.itemsize - bits
-        raw = np.right_shift(np.left_shift(raw, shift), shift)
+        least, most = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if raw.dtype.kind == "i" else (0, 2**bits)
+        if raw.min() < least or raw.max() >= most:
+            shift = 8 * raw.itemsize - bits
+            raw = np.right_shift(np.left_shift(raw, shift), shift)
     return StoredImage(values=raw, padding=padding, bits=bits, header=header, spacing_mm=spacing_mm)
 
 
@@ -271,7 +297,7 @@ def _padding(header: Dataset, raw: NDArray[Any]) -> NDArray[np.bool_]:
         return np.zeros(raw.shape, dtype=bool)
     limit = header.get("PixelPaddingRangeLimit")
     low, high = sorted((_as_stored(value, raw.dtype), _as_stored(value if limit is None else limit, raw.dtype)))
-    return np.asarray((raw >= low) & (raw <= high))
+    return np.asarray(raw == low if low == high else (raw >= low) & (raw <= high))
 
 
 def _as_stored(value: int | bytes, dtype: np.dtype[Any]) -> int:

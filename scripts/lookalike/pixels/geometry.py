@@ -5,6 +5,7 @@ K21 resizes to 1280 x 1024 with the aspect kept and says no more; side, padding 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -17,6 +18,8 @@ Fit = Literal["pad", "stretch"]
 
 # The breast is found on a picture of at most this many pixels a side: its outline is smooth, and the cost no longer depends on the file.
 WORKING_SIDE = 256
+# Rows that a picture is resized at a time: what they come from stays in the processor's cache.
+BAND = 32
 # Film labels and tape that touch the skin line are thinner than this many working pixels times two.
 OPENING = 3
 # Dim fat and skin lie below Otsu's threshold, up to this many working pixels outside: the outline is drawn anew there, half way between the
@@ -135,8 +138,22 @@ def resize_area(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[
     """
     if pixels.shape == shape:
         return np.asarray(pixels, dtype=np.float32)
-    down, across = _area_weights(pixels.shape[0], shape[0]), _area_weights(pixels.shape[1], shape[1])
-    return np.asarray((across @ np.ascontiguousarray((down @ pixels).T)).T, dtype=np.float32, order="C")
+    across = _area_weights(pixels.shape[1], shape[1])
+    result = np.empty(shape, dtype=np.float32)
+    for rows, covered, down in _bands(_area_weights, pixels.shape[0], shape[0]):
+        result[rows] = (across @ np.ascontiguousarray((down @ pixels[covered]).T)).T
+    return result
+
+
+@lru_cache(maxsize=64)
+def _bands(weigh: Callable[[int, int], sparse.csr_array], before: int, after: int) -> list[tuple[slice, slice, sparse.csr_array]]:
+    """Of each `BAND` new rows: themselves, the old rows that they come from, and the weights between them."""
+    weights, bands = weigh(before, after), []
+    for start in range(0, after, BAND):
+        band = weights[start : start + BAND]
+        covered = slice(int(band.indices.min()), int(band.indices.max()) + 1)
+        bands.append((slice(start, start + BAND), covered, band[:, covered]))
+    return bands
 
 
 @lru_cache(maxsize=64)
@@ -159,8 +176,11 @@ def _enlarge(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool
     """A mask at another size, its outline interpolated (repeated pixels would leave stairs)."""
     if mask.shape == shape:
         return mask
-    down, across = _linear_weights(mask.shape[0], shape[0]), _linear_weights(mask.shape[1], shape[1])
-    return np.ascontiguousarray((across @ np.ascontiguousarray((down @ mask.astype(np.float32)).T)).T > 0.5)
+    wide = np.ascontiguousarray((_linear_weights(mask.shape[1], shape[1]) @ np.ascontiguousarray(mask.T, dtype=np.float32)).T)
+    result = np.empty(shape, dtype=np.bool_)
+    for rows, near, down in _bands(_linear_weights, mask.shape[0], shape[0]):
+        result[rows] = down @ wide[near] > 0.5
+    return result
 
 
 @lru_cache(maxsize=64)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import resource
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lookalike.config import Kind, Pixels
-from lookalike.pixels.detect import find_foreign_bodies, text_score
+from lookalike.pixels.detect import find_foreign_bodies, text_score, working
 from lookalike.pixels.display import UndecodableError, display, pixel_hash, read_stored
 from lookalike.pixels.geometry import breast_mask, chest_wall_side, frame, normalise
 from lookalike.pixels.store import PartWriter, level_shape
@@ -31,6 +33,9 @@ LOG = logging.getLogger("lookalike")
 PROGRESS_SECONDS = 5.0
 # A decoder that has not come back after this time hangs: the largest JPEG 2000 mammograms take seconds.
 DECODE_SECONDS = 300.0
+# A code stream of a few hundred bytes can unfold to any size: what a worker may take above what it starts with, in bytes. The largest picture that
+# is let in needs 0.9 GB.
+MEMORY = 2 * 2**30
 # Images in flight a worker: enough that none waits, few enough that memory stays flat.
 IN_FLIGHT = 3
 
@@ -74,13 +79,19 @@ Prepared = tuple[Features, NDArray[np.float32] | None]
 def prepare_image(path: Path, *, pixels: Pixels, kind: Kind) -> Prepared:
     """Features and top-level picture ([base * 2^(levels-1)] float32 in [0, 1]) of one file; None in place of an undecodable one."""
     try:
-        stored = read_stored(path)
-        image = display(stored, window=pixels.window, kind=kind)
+        return _prepared(path, pixels, kind)
     except UndecodableError as error:
         return Features(problem=str(error)), None
+    except MemoryError:
+        return Features(problem="the image takes more memory than any mammogram"), None
+
+
+def _prepared(path: Path, pixels: Pixels, kind: Kind) -> Prepared:
+    stored = read_stored(path)
+    image = display(stored, window=pixels.window, kind=kind)
     upright = np.ascontiguousarray(np.rot90(image.pixels, pixels.rotate // 90))
     shape = level_shape(pixels.base, pixels.levels - 1)
-    image_values = stored.values[~stored.padding]
+    image_values = stored.values[~stored.padding] if stored.padding.any() else stored.values
     features = Features(
         constant=image_values.size == 0 or bool(image_values.min() == image_values.max()),
         pixel_hash=pixel_hash(stored),
@@ -91,14 +102,15 @@ def prepare_image(path: Path, *, pixels: Pixels, kind: Kind) -> Prepared:
     if kind != "mammography":
         return features, frame(upright, shape=shape, side="middle", fit=pixels.fit)
     mask = breast_mask(upright)
-    body = find_foreign_bodies(upright, mask)
+    reduced = working(upright, mask)
+    body = find_foreign_bodies(reduced)
     features = replace(
         features,
-        breast_fraction=float(mask.mean()),
+        breast_fraction=float(np.count_nonzero(mask) / mask.size),
         foreign_body_score=body.score,
         foreign_body_kind=body.kind,
         # text outside the breast never reaches the store where the background is zeroed
-        text_score=0.0 if pixels.background == "zero" else text_score(upright, mask),
+        text_score=0.0 if pixels.background == "zero" else text_score(reduced),
         chest_wall=chest_wall_side(mask),
     )
     return features, normalise(upright, mask=mask, shape=shape, chest_wall=pixels.chest_wall, background=pixels.background, fit=pixels.fit)
@@ -123,7 +135,7 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
     records = []
     clock = Progress(len(paths), f"part {part}", "images")
     with PartWriter(output, capacity=len(paths), base=pixels.base, levels=pixels.levels, bits=pixels.bits) as writer:
-        prepare = partial(prepare_image, pixels=pixels, kind=kind)
+        prepare = partial(_in_bounds, pixels=pixels, kind=kind)
         for features, picture in in_order(paths, prepare, failed=_failed, processes=processes, in_flight=IN_FLIGHT, seconds=DECODE_SECONDS):
             row = -1 if picture is None else writer.append(picture)
             records.append(asdict(features) | {"part": part, "row": row})
@@ -132,6 +144,19 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
     table = pd.DataFrame.from_records(records, columns=columns)
     table.insert(0, "row_id", candidates["row_id"].to_numpy())
     return table
+
+
+def _in_bounds(path: Path, *, pixels: Pixels, kind: Kind) -> Prepared:
+    _bound_memory()
+    return prepare_image(path, pixels=pixels, kind=kind)
+
+
+@cache
+def _bound_memory() -> None:
+    """Once a worker: an allocation beyond `MEMORY` fails. Only Linux counts what is mapped; elsewhere nothing is bounded."""
+    if sys.platform == "linux":
+        data = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (data + MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def in_order(

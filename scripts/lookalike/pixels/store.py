@@ -102,9 +102,6 @@ class PartWriter:
 
     def __enter__(self) -> PartWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # what an earlier, killed attempt at this part left behind; a part has one writer at a time
-        for stale in self.path.parent.glob(f".{self.path.name}.*.part"):
-            shutil.rmtree(stale)
         attributes = {"base": list(self._base), "levels": self.levels, "bits": self.bits, "channels": self.channels}
         self._group = group = zarr.create_group(self._temporary, attributes=attributes)
         dtype = np.dtype(f"u{self.bits // 8}")

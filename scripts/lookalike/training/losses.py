@@ -31,6 +31,14 @@ class DiscriminatorLoss(NamedTuple):
 
 def input_gradient(critic: Critic, images: Tensor) -> tuple[Tensor, Tensor]:
     """Scores [N], and the gradient of their sum by the images, itself differentiable by the critic's weights (shape of the images)."""
+    if torch.compiler.is_compiling():  # autograd.grad's result cannot be compiled and differentiated again; run as it is, this form is the slower one
+
+        def total(shown: Tensor) -> tuple[Tensor, Tensor]:
+            scores = critic(shown)
+            return scores.sum(), scores
+
+        gradient, scores = torch.func.grad(total, has_aux=True)(images)
+        return scores, gradient
     images = images.detach().requires_grad_(True)
     scores = critic(images)
     (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,16 @@ class Step:
         self.drawn_from = np.unique(labels.vectors, axis=0) if balanced and labels is not None else self.labels
         self.share = ranks.share(schedule.batch, settings.minibatch_std_group)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16" and device.type == "cuda")
+        self.compiled: tuple[Callable[..., Any], ...] | None = None
+        if settings.compile and device.type == "cuda":
+            self.compile()
         self.reset_optimisers()
+
+    def compile(self, backend: str = "inductor") -> None:
+        """Have torch compile both losses, the penalty's gradient with them, and the generator, for the steps whose new layers are fully in: while those fade in,
+        every step would be compiled anew for its alpha."""
+        parts = (self._generate, self._discriminator_loss, self._generator_loss)
+        self.compiled = tuple(torch.compile(part, fullgraph=True, backend=backend) for part in parts)
 
     def reset_optimisers(self) -> None:
         """Forget the gradients' moments."""
@@ -106,11 +115,13 @@ class Step:
         mix = torch.from_numpy(numbers.random(batch, dtype=np.float32)[self.share]).to(self.device)
         real = fade_reals(to_device(pixels, self.device), alpha)
         labels = None if self.labels is None else torch.from_numpy(self.labels[order]).to(self.device)
+        eager = (self._generate, self._discriminator_loss, self._generator_loss)
+        generate, criticise, please = self.compiled if self.compiled and alpha >= 1 else eager
 
         with self.autocast:
             with torch.no_grad():
-                fake = self._generate(latents[0], labels, alpha)
-            losses = self._discriminator_loss(real, fake, labels, mix, alpha)
+                fake = generate(latents[0], labels, alpha)
+            losses = criticise(real, fake, labels, mix, alpha)
         loss_d, *others = self._descend(self.optimiser_d, *losses)
         if self.settings.loss.kind == "wgan":
             with torch.no_grad():  # all parameters, batch norm's too, as the public code of Arjovsky et al. does
@@ -128,7 +139,7 @@ class Step:
             labels = torch.from_numpy(self.drawn_from[drawn[self.share]]).to(self.device)
         self.discriminator.requires_grad_(False)  # its own gradients would be computed and thrown away
         with self.autocast:
-            loss = self._generator_loss(real, self._generate(latents[1], labels, alpha), labels, alpha)
+            loss = please(real, latents[1], labels, alpha)
         (loss_g,) = self._descend(self.optimiser_g, loss)
         self.discriminator.requires_grad_(True)
         if not self.schedule.ema_decay:  # the generator as it is now, not as the step before left it
@@ -150,7 +161,8 @@ class Step:
         terms = discriminator_loss(self._critic(labels, alpha), real, fake, mix, loss=self.settings.loss)
         return terms._replace(total=self._regularised(terms.total, self.discriminator))
 
-    def _generator_loss(self, real: Tensor, fake: Tensor, labels: Tensor | None, alpha: float) -> Tensor:
+    def _generator_loss(self, real: Tensor, latents: Tensor, labels: Tensor | None, alpha: float) -> Tensor:
+        fake = self._generate(latents, labels, alpha)
         if self.settings.family == "progan" and labels is not None:
             return auxiliary_generator_loss(self._classifier(alpha), real, fake, labels, loss=self.settings.loss)
         return self._regularised(generator_loss(self._critic(labels, alpha), real, fake, loss=self.settings.loss), self.generator)
