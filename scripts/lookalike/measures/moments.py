@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from typing import Any, Literal, Protocol
 
@@ -13,7 +15,7 @@ from PIL import Image
 MOMENTS = ("M1", "M2", "M3", "M4", "M5")
 PAIRS = tuple(combinations(range(len(MOMENTS)), 2))
 """Index pairs of different moments, in the order of K21's upper triangle."""
-BLOCK_BYTES = 2**25
+BLOCK_BYTES = 2**24
 """Images that are read at once: a store decodes many together faster than one by one, and its small images lie several in a chunk."""
 
 
@@ -78,8 +80,17 @@ def image_moments(
     form: Literal["standardized", "central"] = "standardized",
     mask: Literal["none", "breast"] = "none",
 ) -> NDArray[np.float64]:
-    """Moments of each image, float64 [n, 5]; `BLOCK_BYTES` of images are in memory at once; other arguments as for `moments_from_histogram`."""
-    count = max(1, BLOCK_BYTES // (math.prod(images.shape[1:]) * images.dtype.itemsize))
-    blocks = (images[start : start + count] for start in range(0, len(images), count))
-    rows = [moments_from_histogram(histogram(image), bits=bits, form=form, mask=mask) for block in blocks for image in block]
+    """Moments of each image, float64 [n, 5]; twice `BLOCK_BYTES` of images are in memory at once; other arguments as for `moments_from_histogram`."""
+    rows = [moments_from_histogram(histogram(image), bits=bits, form=form, mask=mask) for block in _blocks(images) for image in block]
     return np.array(rows, dtype=np.float64).reshape(-1, 5)
+
+
+def _blocks(images: Images) -> Iterator[NDArray[np.unsignedinteger]]:
+    """Images in blocks of `BLOCK_BYTES`, in order; a thread reads the next block while one is counted."""
+    count = max(1, BLOCK_BYTES // (math.prod(images.shape[1:]) * images.dtype.itemsize))
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(images.__getitem__, slice(0, count))
+        for start in range(count, len(images) + count, count):
+            block = reading.result()
+            reading = reader.submit(images.__getitem__, slice(start, start + count))
+            yield block
