@@ -231,7 +231,7 @@ def _kill_training_once(folder: Path, arguments: tuple[str, ...]) -> None:
 
 
 def test_plan_of_a_finished_run(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every job is planned and recognised as done; each rule that matters has the share of the time that it took, within a factor of three (how busy the machine was, cancels)."""
+    """Every job is planned and recognised as done; each rule that matters has the share of the time that it took, within a factor of 2.5 (how busy the machine was, cancels)."""
     monkeypatch.chdir(finished_run)
     planned = plan([Path(TINY)], {}, cores=2)
     files = list(Path("benchmarks/runs").rglob("*.tsv"))
@@ -240,4 +240,4 @@ def test_plan_of_a_finished_run(finished_run: Path, monkeypatch: pytest.MonkeyPa
     costs = pd.Series([cost.seconds for _, cost in planned.jobs]).groupby([job.rule for job, _ in planned.jobs]).sum()
     shares = pd.DataFrame({"took": took / took.sum(), "planned": costs / costs.sum()})
     long = shares[shares.max(axis=1) > 0.05]
-    assert len(long) > 2 and (long["planned"] / long["took"]).between(1 / 3, 3).all(), long
+    assert len(long) > 2 and (long["planned"] / long["took"]).between(1 / 2.5, 2.5).all(), long
