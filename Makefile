@@ -17,15 +17,17 @@ demo: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "Done. Open results/index.html"
 
-# Two at a time, as both wait for a half of it: whole runs here, and all else, the scheduler's last. They share one finished run; the runs' words come last.
+# Three at a time, as each waits for a part of it: whole runs here, the scheduler's, and all else. They share one finished run; the words of the first two come last.
 RUNS := tests/test_end_to_end.py tests/test_faults.py tests/test_workflow.py
 SCHEDULED := tests/test_slurm.py
 test: .venv/.installed
 	@mkdir -p logs; export LOOKALIKE_FINISHED_RUN=$$(mktemp -d); \
-	$(BIN)/pytest $(RUNS) > logs/test_runs.log 2>&1 & runs=$$!; trap 'kill $$runs' INT TERM; \
+	$(BIN)/pytest $(RUNS) > logs/test_runs.log 2>&1 & runs=$$!; \
+	$(BIN)/pytest $(SCHEDULED) > logs/test_scheduled.log 2>&1 & scheduled=$$!; trap 'kill $$runs $$scheduled' INT TERM; \
 	$(BIN)/pytest $(addprefix --ignore=,$(RUNS) $(SCHEDULED)); others=$$?; \
-	$(BIN)/pytest $(SCHEDULED); scheduled=$$?; \
-	wait $$runs; runs=$$?; cat logs/test_runs.log; rm -r $$LOOKALIKE_FINISHED_RUN; exit $$((others | scheduled | runs))
+	wait $$runs; runs=$$?; cat logs/test_runs.log; \
+	wait $$scheduled; scheduled=$$?; cat logs/test_scheduled.log; \
+	rm -r $$LOOKALIKE_FINISHED_RUN; exit $$((others | runs | scheduled))
 
 # ZOO=/path/to/pytorch_GAN_zoo: train beside it too.
 bench: .venv/.installed
