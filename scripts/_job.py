@@ -14,6 +14,7 @@ from typing import Any
 
 from lookalike.errors import LookalikeError
 from lookalike.provenance import record
+from lookalike.readers import PROGRAMS
 
 SIMULATED = "Demo: simulated phantoms, not patients; nothing here is comparable with the paper"
 # A full disk, a quota, a missing permission, a read-only or vanished file system: the system's own words say it best.
@@ -21,7 +22,6 @@ NO_FAULT_OF_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno
 OUTSIDE = "Images from outside, not simulated"
 KEPT = "state/readers"
 """Folder of what must outlive a rebuild of a reader study: answers that the server took, and keys."""
-PROGRAMS = "Answers of simulated readers: programs, not people"
 STAND_IN = {"t2": "", "t1": "T1 without contrast or fat suppression stands in for T2"}
 """What the first channel of breast MR patches is, where it is not what it is called."""
 

@@ -15,7 +15,7 @@ from lookalike.readers.checklist import fill_checklist
 with job(snakemake) as task:
     study, label = ReaderStudy.model_validate(task["study"]), answers_label(task)
     key = pd.read_csv(snakemake.input.key, keep_default_na=False)
-    answers = read_answers([Path(snakemake.input.answers)])
+    answers = read_answers([Path(snakemake.input.answers)], programs=task["programs"])
     # answers to a former build of the study go with the key that was kept of it; anyone's have no digest and need none
     digest = answers["digest"].iloc[0] if "digest" in answers else ""
     former = Path(KEPT) / f"{snakemake.wildcards.study}-{digest[:12]}.key.csv"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from _job import PROGRAMS, job, origin
+from _job import job, origin
 from lookalike.files import atomic
 from lookalike.published import (
     READER_MEASURES,
@@ -16,6 +16,7 @@ from lookalike.published import (
     unlike_patches,
     unlike_study,
 )
+from lookalike.readers import PROGRAMS
 from lookalike.readers.analysis import load_readers, load_results
 from lookalike.utility.benchmark import pool_measures, study_measures
 from lookalike.utility.patches import encoder_of, patch_measures

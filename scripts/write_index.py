@@ -6,9 +6,10 @@ from typing import Literal
 
 import pandas as pd
 
-from _job import PROGRAMS, job, label
+from _job import job, label
 from lookalike.index_page import CAPTIONS, Item, Paper, write_index
 from lookalike.published import NUMBERS, load
+from lookalike.readers import PROGRAMS
 from lookalike.readers.analysis import load_results
 from lookalike.tables import auc_gap
 from lookalike.utility.benchmark import COLUMNS, beginning, study_measures

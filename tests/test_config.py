@@ -163,7 +163,7 @@ def test_a_reader_study_goes_out_with_its_images(demo: dict) -> None:
         ({"protocol": "single", "synthetic": ["progan"], "warmup": 8}, "only warmup+single"),
         ({"protocol": "pair2afc", "synthetic": ["progan"], "answers": "a.csv", "simulated": {}}, "not both"),
         ({"protocol": "pair2afc", "synthetic": ["progan"], "sequences": 10}, "20 readers are hoped for, but there are 10 sequences"),
-        ({"protocol": "pair2afc", "synthetic": ["progan"], "margins": [5]}, "between 0 and .5"),
+        ({"protocol": "pair2afc", "synthetic": ["progan"], "margins": [5]}, "between .001 and .5"),
         ({"protocol": "pair2afc", "synthetic": ["progan"], "simulated": {"shares": {"tired": 1}}}, "`tired`, which is not in groups"),
     ],
 )

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from scipy import stats
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.contingency_tables import cochrans_q
 from test_published import HAARBURGER
 
 from lookalike import tables
@@ -342,6 +345,81 @@ def test_h19s_counts_go_through_a_study_to_its_table(tmp_path: Path) -> None:
     assert (
         lines["patches, all (2 readers)", "value"]["P above"] == "0.2500" and lines["patches, all (2 readers)", "value"]["P within 10 points"] != ""
     )
+
+
+def readers_of_pairs() -> pd.DataFrame:
+    """24 readers of 12 pairs, who differ and learn: tidy, as anyone's table."""
+    random = np.random.default_rng(3)
+    questions = np.arange(12)
+    levels = random.normal(0.4, 0.9, 24)
+    right = random.random((24, 12)) < 1 / (1 + np.exp(-(levels[:, None] + 0.2 * (questions - 5.5))))
+    return pd.DataFrame(
+        {"reader": [f"r{r:02}"], "question": [q + 1], "right": [int(right[r, q])], "group_radiologist": ["yes" if r < 12 else "no"]}
+        for r in range(24)
+        for q in questions
+    ).map(lambda cell: cell[0])
+
+
+def test_results_of_pairs_are_those_of_independent_calls(tmp_path: Path) -> None:
+    tidy = readers_of_pairs()
+    judged = judge(read_answers([write(tmp_path / "tidy.csv", tidy.to_dict("records"))]), NO_KEY, protocol="pair2afc")
+    results = analyse(judged, protocol="pair2afc", questions=12, groups=("radiologist",), margins=(0.1,), bootstrap=4000, seed=1)
+    matrix = tidy.pivot(index="reader", columns="question", values="right").to_numpy()
+    shares, n = matrix.mean(axis=1), matrix.size
+    assert cell(results, "accuracy_sd", "attempts") == pytest.approx(shares.std(ddof=1))
+    assert cell(results, "d_prime", "readers") == pytest.approx(2**0.5 * stats.norm.ppf((shares.mean() * n + 0.5) / (n + 1)))
+    assert cell(results, "accuracy", "readers", column="p") == pytest.approx(stats.ttest_1samp(shares, 0.5).pvalue)
+    assert cell(results, "cochran_questions", "attempts") == pytest.approx(cochrans_q(matrix).pvalue)
+    counts = np.bincount(matrix.sum(axis=1), minlength=13)
+    assert cell(results, "chi_square", "raw") == pytest.approx(stats.chisquare(counts, 24 * stats.binom.pmf(np.arange(13), 12, 0.5)).pvalue)
+    pooled = sm.Logit(matrix.ravel(), sm.add_constant(np.tile(np.arange(12.0), 24))).fit(disp=0).params[1]
+    assert cell(results, "learning", "mixed") == pytest.approx(pooled, rel=0.3) and cell(results, "learning", "mixed", column="low") > 0
+    draws = shares[np.random.default_rng(1).integers(24, size=(4000, 24))].mean(axis=1)
+    for column, end in zip(("low", "high"), np.quantile(draws, [0.025, 0.975]), strict=True):
+        assert cell(results, "accuracy", "bootstrap", column=column) == pytest.approx(end, abs=0.01)  # of answers, it would be .03 off
+    both = stats.mannwhitneyu(shares[:12], shares[12:], method=stats.PermutationMethod(20_000, rng=np.random.default_rng(1))).pvalue
+    assert cell(results, "mann_whitney_groups", "first attempts", "radiologist") == pytest.approx(both, abs=0.02)
+
+
+def test_results_of_single_images_are_those_of_independent_calls(tmp_path: Path) -> None:
+    """12 readers of 60 images of 15 patients, whose images look alike."""
+    random = np.random.default_rng(5)
+    truth = np.repeat([0, 1], 30)
+    patients = np.repeat(np.arange(15), 4)
+    evidence = truth + random.normal(0, 1, 15)[patients] + random.normal(0, 0.7, (12, 60))
+    choice = (evidence > 0.7).astype(int)
+    confidence = 1 + np.minimum(4, (4 * np.abs(evidence - 0.7)).astype(int))
+    rows = [
+        {"reader": f"r{r:02}", "question": i + 1, "image": f"i{i}", "patient": f"p{patients[i]}", "truth": ("real", "synthetic")[truth[i]],
+         "right": int(choice[r, i] == truth[i]), "confidence": confidence[r, i]}
+        for r in range(12) for i in range(60)
+    ]  # fmt: skip
+    judged = judge(read_answers([write(tmp_path / "tidy.csv", rows)]), NO_KEY, protocol="single")
+    results = analyse(judged, protocol="single", questions=60, groups=(), margins=(0.1,), bootstrap=2000, seed=1)
+    hits, alarms = (stats.norm.ppf((choice[:, truth == kind].sum(axis=1) + 0.5) / 31) for kind in (1, 0))
+    for measure, values in (("d_prime", hits - alarms), ("criterion", -(hits + alarms) / 2)):
+        assert cell(results, measure, "readers") == pytest.approx(values.mean())
+        assert cell(results, measure, "readers", column="p") == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    scores = np.where(choice == 1, confidence, -confidence)
+    assert cell(results, "auc", "bootstrap") == pytest.approx(np.mean([roc_auc_score(truth, own) for own in scores]))
+    drawn = []
+    for _ in range(300):
+        images = np.concatenate([np.flatnonzero(patients == patient) for patient in random.integers(15, size=15)])
+        readers = random.integers(12, size=12)
+        if 0 < truth[images].sum() < len(images):
+            drawn.append(np.mean([roc_auc_score(truth[images], scores[reader, images]) for reader in readers]))
+    for column, end in zip(("low", "high"), np.quantile(drawn, [0.025, 0.975]), strict=True):
+        assert cell(results, "auc", "bootstrap", column=column) == pytest.approx(end, abs=0.04)
+
+
+def test_few_readers_get_no_interval_that_takes_them_as_many(tmp_path: Path) -> None:
+    tidy = readers_of_pairs()
+    few = tidy[tidy["reader"] < "r09"]
+    judged = judge(read_answers([write(tmp_path / "tidy.csv", few.to_dict("records"))]), NO_KEY, protocol="pair2afc")
+    results = analyse(judged, protocol="pair2afc", questions=12, groups=("radiologist",), margins=(0.1,), bootstrap=100, seed=1)
+    for measure, definition in (("accuracy", "mixed"), ("accuracy", "bootstrap"), ("learning", "mixed")):
+        assert math.isnan(cell(results, measure, definition, column="low")) and not math.isnan(cell(results, measure, definition)), definition
+    assert cell(results, "accuracy", "readers", column="low") > 0
 
 
 def test_artefacts_by_view_and_kind(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def make_set(folder: Path, name: str, images: np.ndarray, bits: int, base: tuple
     table = pd.DataFrame({"image": [f"{name}-{number}" for number in numbers], "part": 0, "row": numbers})
     table = table.assign(
         **{
+            "patient": [f"{name}-{number // 2}" for number in numbers],
             "class": np.array(CLASSES)[numbers % 3],
             "view": np.array(["CC", "MLO"])[numbers // 3 % 2],
             "split": np.array(["train", "test"])[numbers // 6 % 2],
@@ -119,9 +120,9 @@ def test_grey_values_tell_all_before_and_nothing_after(sets: dict[str, Source], 
     synthetic = (key["truth"] == "synthetic").to_numpy().astype(int)
     assert label_aucs(synthetic[:, None], np.array(before)[:, None]) == 0  # every real image is combed more than every synthetic one
     after = audit(web, key, floor=4, dither=1, seed=1)
-    assert list(after["feature"]) == ["file_size", "modified", "id", "combing", "position", "times", "all", "background"]
+    assert list(after["feature"]) == ["file_size", "modified", "id", "combing", "position", "times", "all", "has_background", "background"]
     assert ((after["low"] <= 0.5) & (after["high"] >= 0.5)).all(), after
-    assert (after["high"] - after["low"] < 0.35).all() and list(after["n_real"]) == [100] * 6 + [50, 50]
+    assert (after["high"] - after["low"] < 0.35).all() and list(after["n_real"]) == [100] * 6 + [50, 100, 50]
 
 
 def test_headers_and_time_to_serve_tell_nothing(single: tuple[Path, pd.DataFrame]) -> None:
@@ -192,7 +193,7 @@ def test_truth_is_nowhere_in_the_served_folder(sets: dict[str, Source], single: 
     for word in ("gan_a", "detector", "malignant", "MLO", *key["source"]):
         assert word.encode() not in told
     assert all(question.truth is None for sequence in sequences(web) for question in sequence.questions)
-    assert "half" not in " ".join(load_study(web).tutorial)
+    assert "half" not in " ".join(load_study(web).tutorial).lower()
 
 
 def test_single_images_are_balanced_and_the_same_for_all_readers(sets: dict[str, Source], tmp_path: Path) -> None:
@@ -267,6 +268,12 @@ def test_the_audit_sees_a_black_above_the_floor(sets: dict[str, Source], tmp_pat
         assert found.loc["all", "low"] < 0.5 < found.loc["all", "high"]
         assert ("trial: background tells" in caplog.text and "`noise_floor`" in caplog.text) is told
         caplog.clear()
+    # a black so far above the floor that it is none is told by its absence
+    grey = make_set(tmp_path, "gan_a", np.maximum(smooth_images(120, (80, 64), 1), 10 / 255), 16)
+    web, key = build({**sets, "gan_a": grey}, tmp_path / "grey", protocol="single", questions=100, synthetic=("gan_a",))
+    found = audit(web, key, floor=4, dither=1, seed=1).set_index("feature")
+    assert found.loc["has_background", "auc"] < 0.1 and np.isnan(found.loc["background", "auc"])
+    assert "trial: has_background tells" in caplog.text and "`noise_floor`" in caplog.text
 
 
 def test_interval_of_an_auc() -> None:

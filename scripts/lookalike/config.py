@@ -707,6 +707,7 @@ class ReaderStudy(Section):
     confidence: bool = Field(False, description="Ask how sure the reader is, 1 to 5; gives ROC curves.")
     kinds: tuple[str, ...] = Field(
         ("checkerboard", "blob or smear", "broken outline", "missing tissue", "text or marker", "other"),
+        min_length=1,
         description="artefacts: kinds to choose from.",
     )
     groups: dict[Name, str] = Field(
@@ -728,12 +729,14 @@ class ReaderStudy(Section):
     readers: int = Field(20, ge=2, description="Readers hoped for; power and sample sizes are printed for so many.")
     margins: tuple[float, ...] = Field((0.05, 0.1), description="Margins of the equivalence tests: how far from one half still counts as guessing.")
     noise_floor: float = Field(
-        4.0, ge=0, description="Of 255: what is darker is shown as this, of both kinds, since a generator's black is not a detector's."
+        4.0, ge=0, le=128, description="Of 255: what is darker is shown as this, of both kinds, since a generator's black is not a detector's."
     )
     dither: float = Field(
         1.0,
         gt=0,
-        description="Of 255: standard deviation of the noise that both kinds get, which hides combed histograms (whole grey values of one kind).",
+        le=64,
+        description="Of 255: standard deviation of the noise that both kinds get, which hides combed histograms: at least the distance of one kind's grey values (a CT at its native size "
+        "in a window of 80 HU has one in 3.2).",
     )
     bootstrap: int = Field(2000, ge=10, description="Resamples of readers, and of cases, behind bootstrap intervals.")
     answers: str | None = Field(
@@ -759,8 +762,8 @@ class ReaderStudy(Section):
             raise ValueError("questions and warmup must be even: half of the images are real")
         if self.protocol == "artefacts" and self.confidence:
             raise ValueError("protocol artefacts does not ask for confidence")
-        if not all(0 < margin < 0.5 for margin in self.margins):
-            raise ValueError("margins must lie between 0 and .5")
+        if not all(0.001 <= margin < 0.5 for margin in self.margins):
+            raise ValueError("margins must lie between .001 and .5")
         if self.simulated and (unknown := sorted(set(self.simulated.shares) - set(self.groups))):
             raise ValueError(f"simulated.shares names `{unknown[0]}`, which is not in groups")
         return self

@@ -24,6 +24,7 @@ from lookalike.config import branch, load
 from lookalike.errors import LookalikeError
 from lookalike.files import sha256
 from lookalike.provenance import code_digest
+from lookalike.readers import SUFFIXES
 from lookalike.readers.browser import find_browser
 from lookalike.utility import JUDGE
 

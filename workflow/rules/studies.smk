@@ -226,9 +226,9 @@ def analysis_task(wildcards):
 def answer_files(wildcards):
     """The files of answers that the config names, or those in the folder that it names."""
     place = Path(CONFIG.reader_studies[wildcards.study].answers)
-    files = [str(place)] if not place.is_dir() else sorted(str(path) for path in place.iterdir() if path.suffix in (".csv", ".json"))
+    files = [str(place)] if not place.is_dir() else sorted(str(path) for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise WorkflowError(f"reader_studies.{wildcards.study}.answers is the folder `{place}`, which holds no .csv or .json file: put the answers there.")
+        raise WorkflowError(f"reader_studies.{wildcards.study}.answers is the folder `{place}`, which holds no {', '.join(SUFFIXES)} file: put the answers there.")
     return files
 
 

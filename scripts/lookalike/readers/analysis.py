@@ -216,12 +216,10 @@ def _shares(part: _Part, *, bootstrap: int, seed: int) -> Iterator[dict[str, obj
     shares = readers["right"] / readers["n"]
     value, low, high, p = _exact(part.rows)
     yield part.row("accuracy", "exact", value, low, high, p, note="answers taken as independent")
-    ends = (
-        clustered.bootstrap_accuracy(part.rows["right"], part.rows["reader"], draws=bootstrap, seed=(seed, _BOOTSTRAP))
-        if len(readers) > 1
-        else (math.nan, math.nan)
+    ends, warning = _unless_few(
+        part, *clustered.bootstrap_accuracy(part.rows["right"], part.rows["reader"], draws=bootstrap, seed=(seed, _BOOTSTRAP))
     )
-    yield part.row("accuracy", "bootstrap", value, *ends, note="whole readers drawn with replacement")
+    yield part.row("accuracy", "bootstrap", value, *ends, note=f"whole readers drawn with replacement{warning}")
     yield part.estimate("accuracy", "readers", clustered.reader_t(shares), note="t interval of the readers' shares")
     if (both := part.crossed_mean) is not None:
         note = "readers and images drawn at random, images within their truth; all readers answered the same images"
@@ -304,16 +302,16 @@ def _mixed(part: _Part) -> Iterator[dict[str, object]]:
     if math.isnan(found.sd):
         return
     share = found.accuracy
-    p, warning = _unless_few(part, share.p)
+    (low, high, p), warning = _unless_few(part, share.low, share.high, share.p)
     note = f"logit model with an intercept of each reader; a reader drawn at random{warning}"
-    yield part.row("accuracy", "mixed", share.value, share.low, share.high, p, note=note)
+    yield part.row("accuracy", "mixed", share.value, low, high, p, note=note)
     yield part.row("reader_sd", "mixed", found.sd, p=found.sd_p, note="standard deviation of the readers' levels, in log-odds")
 
 
-def _unless_few(part: _Part, p: float) -> tuple[float, str]:
-    """A P value by the likelihood ratio, which takes readers as many, and what its note is to add."""
+def _unless_few(part: _Part, *ends: float) -> tuple[Sequence[float], str]:
+    """Interval and P value of a method that takes readers as many, and what their note is to add."""
     few = part.rows["reader"].nunique() < mixed.FEW
-    return (math.nan, f"; of fewer than {mixed.FEW} readers P would be too small") if few else (p, "")
+    return ([math.nan] * len(ends), f"; of fewer than {mixed.FEW} readers interval and P would be too small") if few else (ends, "")
 
 
 def _study(part: _Part, *, questions: int, margins: Sequence[float], seed: int, pairs: bool) -> Iterator[dict[str, object]]:
@@ -325,8 +323,8 @@ def _study(part: _Part, *, questions: int, margins: Sequence[float], seed: int, 
     learning = mixed.fit(part.rows["right"], part.rows["reader"], (trial - trial.mean())[:, None]) if questions > 1 else None
     if learning is not None and not math.isnan(learning.sd):
         slope, half = learning.coefficients[1], _Z * learning.standard_errors[1]
-        p, warning = _unless_few(part, learning.p[1])
-        yield part.row("learning", "mixed", slope, slope - half, slope + half, p, note=f"log-odds of a right answer, a question{warning}")
+        (low, high, p), warning = _unless_few(part, slope - half, slope + half, learning.p[1])
+        yield part.row("learning", "mixed", slope, low, high, p, note=f"log-odds of a right answer, a question{warning}")
     if pairs:
         for bins, row in printed.goodness_of_fit(attempts["right"], questions, draws=_DRAWS, seed=seed + _GOODNESS).iterrows():
             note = f"chi-square {row['statistic']:.3f}" + ("" if math.isnan(row["df"]) else f", {row['df']:.0f} df")
@@ -407,9 +405,11 @@ def _confidence(part: _Part, *, bootstrap: int, seed: int) -> Iterator[dict[str,
         if np.unique(truth).size == 2:
             crossed = rated.to_numpy()
             found = roc.obuchowski_rockette(crossed, truth)
-            yield kept.estimate("auc", "Obuchowski-Rockette", found, note=f"readers and images drawn at random{missing}")
-            ends = roc.bootstrap_mean_auc(crossed, truth, np.arange(len(truth)), draws=bootstrap, seed=seed + _AUC)
-            yield kept.row("auc", "bootstrap", found.value, *ends, note=f"readers and images drawn with replacement{missing}")
+            yield kept.estimate("auc", "Obuchowski-Rockette", found, note=f"readers and images drawn at random, images taken as independent{missing}")
+            patients = kept.rows.groupby("image")["patient"].first().reindex(rated.columns)
+            cases = patients.where(patients != "", patients.index)
+            ends = roc.bootstrap_mean_auc(crossed, truth, cases, draws=bootstrap, seed=seed + _AUC)
+            yield kept.row("auc", "bootstrap", found.value, *ends, note=f"readers and patients drawn with replacement{missing}")
             return
         why = "too few images were rated by all"
     aucs = pd.Series([_auc(rows)[0] for _, rows in scored.groupby("reader")]).dropna()

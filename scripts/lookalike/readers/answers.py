@@ -16,13 +16,14 @@ from typing import Any
 import pandas as pd
 
 from lookalike.errors import LookalikeError
+from lookalike.readers import PROGRAMS, SUFFIXES
 from lookalike.readers.study import CHOICES, COLUMNS, IMAGE_ID, SEEN, Protocol
 
-JUDGED = ("reader", "attempt", "question", "right", "artefact", "kind", "truth", "set", "class", "view", "image", "score", "ms")
+JUDGED = ("reader", "attempt", "question", "right", "artefact", "kind", "truth", "set", "class", "view", "image", "patient", "score", "ms")
 """Columns of judged answers, before the groups. `question`: from 1, after the warm-up; `right` (`artefact`): 1 or 0, NaN where that is not asked; `truth`: "" of pairs and where it is not
-known; `set`: of a pair, its synthetic image's, otherwise the image's, `real` of reals; `image`: what tells cases apart, "" of pairs and where it is not known; `score`: how sure that the image is synthetic, -5 to 5 without 0, NaN where it was not asked."""
+known; `set`: of a pair, its synthetic image's, otherwise the image's, `real` of reals; `image`: what tells cases apart, "" of pairs and where it is not known; `patient`: the same of patients; `score`: how sure that the image is synthetic, -5 to 5 without 0, NaN where it was not asked."""
 _OTHERS_NEED = ("reader", "question")
-_OTHERS_MAY = ("attempt", "truth", "set", "class", "view", "image", "confidence", "ms")
+_OTHERS_MAY = ("attempt", "truth", "set", "class", "view", "image", "patient", "confidence", "ms")
 _EVERY_SET = "all"
 """What tables call all sets together."""
 _LARGEST = 10**9
@@ -44,13 +45,14 @@ _SAYS = ("sequence", "first", "second", "choice", "confidence", "kind", "right",
 """Columns in which the same answer, sent twice, is the same."""
 
 
-def read_answers(paths: Iterable[Path]) -> pd.DataFrame:
+def read_answers(paths: Iterable[Path], *, programs: bool = False) -> pd.DataFrame:
     """The answers of all files below one another, in the order of readers, attempts and questions, each once.
 
     Args:
         paths: files, or folders of them: the server's CSV (`study.COLUMNS` and one column `group_NAME` a group; others' columns are refused, but `received`, which is dropped), the static page's
-            JSON, or anyone's CSV: reader, question (1, 2, ...), right (0 or 1; of artefacts: artefact, and kind) and if known attempt, truth (real or synthetic), set, class, view, image (what tells images apart), confidence (1 to 5), ms and
+            JSON, or anyone's CSV: reader, question (1, 2, ...), right (0 or 1; of artefacts: artefact, and kind) and if known attempt, truth (real or synthetic), set, class, view, image (what tells images apart), patient (the same), confidence (1 to 5), ms and
             group_NAME (yes or no). Cells are parted by commas, semicolons or tabs. Lines that start with # above the header, and rows without any text, are skipped.
+        programs: answers of simulated readers may be among them; otherwise a file that says it holds such is refused.
 
     Returns:
         The columns of the files. Attempts and questions are int64, other numbers float64 (NaN where empty), everything else text.
@@ -61,7 +63,10 @@ def read_answers(paths: Iterable[Path]) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for path in _files(paths):
-        rows += _read_json(path) if path.suffix == ".json" else _read_csv(path)
+        try:
+            rows += _read_json(path) if path.suffix.lower() == ".json" else _read_csv(path, programs)
+        except csv.Error as error:
+            raise LookalikeError(f"The table cannot be read: {error}", str(path), "See that every quotation mark in it has its second.") from None
     if not rows:
         raise LookalikeError(
             "There are no answers", ", ".join(map(str, paths)), "Name files with at least one answer in reader_studies.NAME.answers."
@@ -97,7 +102,7 @@ def judge(answers: pd.DataFrame, key: pd.DataFrame, *, protocol: Protocol) -> pd
 
     Args:
         answers: as `read_answers` gives them.
-        key: truth of the images (`key.csv`): study, digest, image, truth, set, class, view, warmup. Anyone's answers are judged already and do not use it.
+        key: truth of the images (`key.csv`): study, digest, image, truth, set, class, view, patient, warmup. Anyone's answers are judged already and do not use it.
         protocol: the study's.
 
     Returns:
@@ -125,11 +130,11 @@ def _refuse(rows: pd.DataFrame, wrong: pd.Series, what: str, fix: str) -> None:
 
 def _of_others(answers: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
     judged = answers.copy()
-    for column in ("kind", "truth", "set", "class", "view", "image"):
+    for column in ("kind", "truth", "set", "class", "view", "image", "patient"):
         judged[column] = judged.get(column, "")
     if protocol == "pair2afc":
         # a pair is real and synthetic
-        judged[["truth", "image"]] = ""
+        judged[["truth", "image", "patient"]] = ""
     real, synthetic = judged["truth"] == "real", judged["truth"] == "synthetic"
     _refuse(judged, synthetic & (judged["set"] == "real"), "A synthetic image is of the set `real`", "Correct `truth` or `set`.")
     judged["set"] = judged["set"].mask(real, "real").mask(synthetic & (judged["set"] == ""), "synthetic")
@@ -147,7 +152,8 @@ def _of_others(answers: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
 
 
 def _of_page(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    texts = key.assign(**{column: key[column].fillna("").astype(str) for column in ("set", "class", "view")})
+    # keys of former builds may lack the patients
+    texts = key.assign(**{column: key.get(column, pd.Series("", key.index)).fillna("").astype(str) for column in ("set", "class", "view", "patient")})
     shown_rows: list[dict[Any, Any]] = texts.to_dict("records")
     truth = {row["image"]: row for row in shown_rows}
     digest, labelled = str(key["digest"].iloc[0]), int(key["warmup"].sum())
@@ -181,6 +187,7 @@ def _of_page(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
                 "artefact": float(row["choice"] == "yes") if artefacts else math.nan,
                 "truth": "" if pair else case["truth"],
                 "image": "" if pair else row["first"],
+                "patient": "" if pair else case["patient"],
                 "score": row["confidence"] * (1 if row["choice"] == "synthetic" else -1) if row["choice"] in CHOICES["single"] else math.nan,
             }
         )
@@ -195,15 +202,19 @@ def _possible(choice: str, truths: Sequence[str]) -> bool:
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
-        yield from sorted(file for file in path.iterdir() if file.suffix in (".csv", ".json")) if path.is_dir() else [path]
+        yield from sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
 
 
-def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
+def _read_csv(path: Path, programs: bool) -> Iterator[dict[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as error:
         raise LookalikeError(f"The answers cannot be read: {error}", str(path), "Name a CSV file in UTF-8.") from None
     skipped = next((place for place, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    if not programs and any(PROGRAMS in line for line in lines[:skipped]):
+        raise LookalikeError(
+            "These are answers of programs, which must not pass for those of people", str(path), "Name other files in reader_studies.NAME.answers."
+        )
     header = lines[skipped] if skipped < len(lines) else ""
     reader = csv.reader(lines[skipped:], delimiter=max(",;\t", key=header.count))
     columns = [column.strip().lower() for column in next(reader, ())]
@@ -255,7 +266,7 @@ def _read_json(path: Path) -> Iterator[dict[str, Any]]:
                 if missing := [column for column in COLUMNS if column not in row]:
                     raise LookalikeError(f"`{missing[0]}` is missing", place, "Download the file again from the page.")
                 yield _typed({column: row[column] for column in (*COLUMNS, *groups)}, place)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LookalikeError(
             f"The file is not one of answers ({type(error).__name__}: {error})", str(path), "Download it again from the page."
         ) from None

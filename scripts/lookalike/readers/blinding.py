@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,6 +102,7 @@ def audit(web: Path, key: pd.DataFrame, *, floor: float, dither: float, seed: in
     - `side`: pairs with the synthetic image on the left, with the exact interval of that share;
     - `all`: a random forest on all of an image's features, trained on half of the images and tested on the other half. (In a cross-validation the folds learn from one
       another's images, so that chance alone gives less than .5, by more than the interval allows for.)
+    - `has_background`: whether an image has any black; a generator's that lies far above the floor is none.
     - `background` (see there): another such forest on the black alone, of the images that have some. A generator's black that rises above the floor is seen at narrow windows.
 
     Images of a warm-up, whose truth is told, take no part. A warning names what misses .5 at 1 - .05 / rows, so that chance alone warns in one study of 20.
@@ -123,6 +125,7 @@ def audit(web: Path, key: pd.DataFrame, *, floor: float, dither: float, seed: in
     rows = [(name, *_auc(labels, column.to_numpy())) for name, column in features.items()]
     rows.append(("all", *_learnt(labels, features.to_numpy(), seed)))
     known = black.notna().all(axis=1).to_numpy()
+    rows.append(("has_background", *_auc(labels, known)))
     rows.append(("background", *_learnt(labels[known], black[known].to_numpy(), seed)))
     if study.protocol == "pair2afc":
         left = [synthetic[pair[0]] for pair in _shown(web, study)]
@@ -136,7 +139,7 @@ def audit(web: Path, key: pd.DataFrame, *, floor: float, dither: float, seed: in
     for row in rows:
         low, high = interval(*row, 1 - 0.05 / len(rows))
         if low > CHANCE or high < CHANCE:
-            hint = "; a higher `noise_floor` hides a generator's black" if row[0] == "background" else ""
+            hint = "; a higher `noise_floor` hides a generator's black" if row[0].endswith("background") else ""
             LOG.warning("%s: %s tells synthetic from real images as they are served, AUC %.3f%s", study.study, row[0], row[1], hint)
     table = [(row[0], row[1], *interval(*row, 0.95), *row[2:]) for row in rows]
     return pd.DataFrame(table, columns=["feature", "auc", "low", "high", "n_real", "n_synthetic"])
@@ -206,6 +209,6 @@ def _learnt(labels: NDArray[np.integer], features: NDArray[np.float64], seed: in
     return _auc(asked_of, forest.predict_proba(tested)[:, 1])
 
 
-def _auc(labels: NDArray[np.integer], scores: NDArray[np.float64]) -> tuple[float, int, int]:
+def _auc(labels: NDArray[np.integer], scores: NDArray[Any]) -> tuple[float, int, int]:
     """AUC, and the numbers of either kind."""
     return float(label_aucs(labels[:, None], scores[:, None])[0, 0]), int(np.sum(labels == 0)), int(np.sum(labels))

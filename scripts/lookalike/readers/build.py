@@ -90,6 +90,7 @@ class _Image:
     row: int
     """Of its set's table and store."""
     source: str
+    patient: str
     finding: str
     view: str
     warmup: bool
@@ -130,7 +131,7 @@ def build_study(
     output: Path,
     archive: Path,
 ) -> None:
-    """Write `web`, which holds all that readers see and no truth, and `key.csv` (study, digest, image, truth, set, class, view, source, warmup) below `output`.
+    """Write `web`, which holds all that readers see and no truth, and `key.csv` (study, digest, image, truth, set, class, view, source, patient, warmup) below `output`.
 
     `key.csv` has a row a file: an image, or of pairs a showing of one, with its `source`. A class is told only where all sets have classes.
 
@@ -213,14 +214,13 @@ def _draw(name: str, study: ReaderStudy, tables: Mapping[str, pd.DataFrame], cha
         if len(rows) < first + then:
             missing.append(f"{first + then} of {set_name}{asked and f', class {asked}'} (there are {len(rows)})")
             return
-        images = {
-            image: (row, finding, view) for row, image, finding, view in zip(rows.index, rows["image"], rows["class"], rows["view"], strict=True)
-        }
+        columns = (rows.index, rows["patient"].astype(str), rows["class"], rows["view"])
+        images = dict(zip(rows["image"], zip(*columns, strict=True), strict=True))
         order = chance.shuffle(images, "draw", set_name)
         for place, image in enumerate(order[: first + then]):
-            row, finding, view = images[image]
+            row, patient, finding, view = images[image]
             identity = chance.mark("id", set_name, image).hex()[:32]
-            drawn.append(_Image(identity, set_name, int(row), image, finding, view, warmup=place < first))
+            drawn.append(_Image(identity, set_name, int(row), image, patient, finding, view, warmup=place < first))
 
     def deal(first: int, then: int, chosen: Sequence[str]) -> None:
         """So many images of each of the sets, and of each class where that is wanted, as equally as the numbers allow."""
@@ -367,6 +367,7 @@ def _key(study: Study, images: Sequence[_Image]) -> pd.DataFrame:
         "class": [image.finding for image in images],
         "view": [image.view for image in images],
         "source": [image.source for image in images],
+        "patient": [image.patient for image in images],
         "warmup": [int(image.warmup) for image in images],
     }
     return pd.DataFrame({"study": study.study, "digest": study.digest, **columns})

@@ -107,7 +107,7 @@ def fill_checklist(
         "Reading": [
             ("What readers were told", "CLAIM, FDA", _TOLD[study.protocol]),
             ("Training", "FDA", f"a tutorial{f', then {study.warmup} images with the truth told' if study.warmup else ''}; no feedback after that"),
-            ("Order and draw", "FDA", _order(study)),
+            ("Order and draw", "FDA", _order(study, tests)),
             ("Confidence", "FDA", "1 to 5" if study.confidence else "not asked"),
             ("Repeated attempts", "GRRAS", f"up to {study.attempts} a reader"),
             ("Independence of readers", "GRRAS", "no reader sees another's answers on the page; whether they talked: " + UNKNOWN),
@@ -173,9 +173,10 @@ def _said(judged: pd.DataFrame, group: str, answer: str) -> int:
     return int(judged.loc[judged[column] == answer, "reader"].nunique()) if column in judged else 0
 
 
-def _order(study: ReaderStudy) -> str:
+def _order(study: ReaderStudy, tests: pd.DataFrame) -> str:
     if study.protocol == "pair2afc":
-        return f"{study.questions} pairs for each attempt, drawn with replacement from {study.pool:,} images of each kind; sides by coin"
+        came = f"{_counts(tests, 'real')} real and {_counts(tests, 'synthetic')} synthetic ones came up in all attempts that were planned"
+        return f"{study.questions} pairs for each attempt, drawn with replacement from at most {study.pool:,} images of each kind, of which {came}; sides by coin"
     return "the same images for every reader, in an order of each attempt's own"
 
 

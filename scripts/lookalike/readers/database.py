@@ -252,9 +252,9 @@ class Database:
             Refused: the reader was revoked a moment ago.
         """
         with self._lock:
-            groups, tutorial = self._rows("SELECT groups, tutorial FROM readers WHERE reader = ?", reader)[0]
+            groups, tutorial, revoked = self._rows("SELECT groups, tutorial, revoked FROM readers WHERE reader = ?", reader)[0]
             latest = self._rows("SELECT number, attempt, sequence FROM attempts WHERE reader = ? ORDER BY attempt DESC LIMIT 1", reader)
-            if not latest:
+            if revoked or not latest:
                 raise Refused("The link was revoked.")
             row, attempt, sequence = latest[0]
             answered = self._rows("SELECT count(*) FROM answers WHERE attempt = ?", row)[0][0]

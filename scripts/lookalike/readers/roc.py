@@ -56,7 +56,7 @@ def obuchowski_rockette(scores: NDArray, truth: NDArray) -> Estimate:
     """The readers' mean AUC, with the interval and two-sided P value against 1/2 of Obuchowski and Rockette's (1995) model for readers and cases like these.
 
     One modality: the variance of the mean is that among readers plus the mean covariance of two readers' AUCs (DeLong's, not below 0), which they share by seeing the same
-    cases; degrees of freedom are Hillis's (2007). Cases are taken as independent. Interval and P are NaN for fewer than two readers.
+    cases; degrees of freedom are Hillis's (2007). Cases are taken as independent. Interval and P are NaN for fewer than two readers, or two images of a kind.
 
     Args:
         scores: [R, N].
@@ -68,8 +68,8 @@ def obuchowski_rockette(scores: NDArray, truth: NDArray) -> Estimate:
     if readers < 2:
         return Estimate(mean, math.nan, math.nan, math.nan)
     among = float(aucs.var(ddof=1))
-    shared = readers * max(0.0, float((covariance.sum() - np.trace(covariance)) / (readers * (readers - 1))))
-    if among + shared < 1e-18:
+    shared = readers * float(np.maximum(0, (covariance.sum() - np.trace(covariance)) / (readers * (readers - 1))))
+    if not among + shared >= 1e-18:  # NaN with a single image of a kind
         return Estimate(mean, math.nan, math.nan, math.nan)
     error = math.sqrt((among + shared) / readers)
     freedom = math.inf if among == 0 else (1 + shared / among) ** 2 * (readers - 1)

@@ -16,8 +16,9 @@ async function call(method, path) {
   return response;
 }
 
-/** Do it, and show what went wrong or how it stands now. */
+/** Do it, and show how it stands now; what went wrong is told until something else is asked for. */
 async function act(work) {
+  get("message").textContent = "";
   try {
     await work();
     await refresh();
@@ -26,9 +27,17 @@ async function act(work) {
   }
 }
 
+let lost = false;
+
+/** Show how it stands now, and while that cannot be had, why. */
+async function watch() {
+  const sentence = await refresh().then(() => "", (error) => error.message);
+  if (sentence || lost) get("message").textContent = sentence;
+  lost = sentence !== "";
+}
+
 async function refresh() {
   const progress = await (await call("GET", "progress")).json();
-  get("message").textContent = "";
   get("content").hidden = false;
   get("study").textContent = `${progress.study} (${progress.protocol})`;
   for (const name of ["enrolled", "finished", "answers", "sequences_left"]) get(name).textContent = progress[name];
@@ -46,10 +55,12 @@ function makeRows({ reader, created, revoked, attempts }) {
     if (!i) {
       cells[0].textContent = reader + (revoked ? " (revoked)" : "");
       cells[1].textContent = makeTime(created);
-      cells[5].append(
-        makeButton("New link", `New link for ${reader}`, "The old link stops working. Go on?", async () => showLink(await (await call("POST", `readers/${reader}/token`)).json())),
-        ...(revoked ? [] : [makeButton("Revoke", `Revoke ${reader}`, "The reader can no longer answer; given answers stay. Go on?", () => call("POST", `readers/${reader}/revoke`))]),
-      );
+      if (!revoked) {
+        cells[5].append(
+          makeButton("New link", `New link for ${reader}`, "The old link stops working. Go on?", async () => showLink(await (await call("POST", `readers/${reader}/token`)).json())),
+          makeButton("Revoke", `Revoke ${reader}`, "The reader can no longer answer; given answers stay. Go on?", () => call("POST", `readers/${reader}/revoke`)),
+        );
+      }
     }
     if (attempt) {
       cells[2].textContent = attempt.attempt;
@@ -100,5 +111,5 @@ get("export").onclick = () =>
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   });
 
-act(async () => {});
-setInterval(() => document.visibilityState === "visible" && act(async () => {}), EVERY);
+watch();
+setInterval(() => document.visibilityState === "visible" && watch(), EVERY);

@@ -17,6 +17,10 @@ const CHOICES = {
   artefacts: [["no", "No"], ["yes", "Yes"]],
 };
 
+const NEXT = "Does another reader begin now? The page will not come back to your place on this device.";
+const ELSEWHERE = "This has been answered in another window.";
+const DOUBLE_CLICK = 500; // milliseconds in which a second click is no answer to the next image
+
 /** What the study's computer says to a request that it refuses. */
 class Refused extends Error {
   constructor(status, sentence) {
@@ -43,8 +47,9 @@ class Server {
   constructor(study, fragment) {
     this.key = `lookalike:${study.digest}`;
     this.codeKey = `${this.key}:code`;
-    if (fragment.get("token")) {
-      localStorage.setItem(this.key, fragment.get("token"));
+    const [token, other] = [fragment.get("token"), localStorage.getItem(this.key)];
+    if (token && (!other || other === token || confirm("Another reader has begun on this device, whose place will be forgotten. Do you begin now with your own link?"))) {
+      localStorage.setItem(this.key, token);
       localStorage.removeItem(this.codeKey);
     }
     this.code = fragment.get("code") ?? localStorage.getItem(this.codeKey) ?? "";
@@ -94,6 +99,11 @@ class Server {
 
   forget() {
     localStorage.removeItem(this.key);
+  }
+
+  /** Let another reader begin, whether this one is done or not. */
+  async leave() {
+    this.forget();
   }
 }
 
@@ -189,7 +199,10 @@ class Browser {
   }
 
   groups(groups) {
-    return this.change((record) => (record.groups = groups));
+    return this.change((record) => {
+      if (record.groups !== null) throw new Refused(409, ELSEWHERE);
+      record.groups = groups;
+    });
   }
 
   tutorial() {
@@ -200,15 +213,16 @@ class Browser {
     return this.change((record) => {
       const { attempt, answers } = record.attempts.at(-1);
       if (record.reader !== session.reader || attempt !== session.attempt || answers.length !== session.question - 1) {
-        throw new Refused(409, "This question has been answered in another window.");
+        throw new Refused(409, ELSEWHERE);
       }
       answers.push({ question: session.question, images: session.images, ...answer });
     });
   }
 
-  again() {
+  again(session) {
     return this.change((record) => {
       const seen = record.attempts.map(({ sequence }) => sequence);
+      if (record.attempts.at(-1).answers.length < session.total || seen.length >= session.attempts) throw new Refused(409, ELSEWHERE);
       record.attempts.push({ attempt: seen.length + 1, sequence: this.draw(seen), answers: [] });
     });
   }
@@ -218,6 +232,12 @@ class Browser {
   }
 
   forget() {}
+
+  /** As the server's: the answers so far are downloaded first. */
+  async leave() {
+    await this.download();
+    await this.enrol();
+  }
 
   async download() {
     const { tutorial, ...record } = await this.record();
@@ -371,7 +391,7 @@ const screens = {
     const rounds = session.attempt < session.attempts;
     get("again").hidden = !rounds;
     get("download").hidden = !store.download;
-    get("next-reader").hidden = !store.open || (rounds && !store.download);
+    get("next-reader").hidden = !store.open;
     get("next-reader").disabled = Boolean(store.download);
     get("finished").textContent = [
       "You have answered every question.",
@@ -385,9 +405,9 @@ const screens = {
     };
     const again = await new Promise((resolve) => {
       get("again").onclick = () => resolve(true);
-      get("next-reader").onclick = () => confirm("Does another reader begin now? The page will not come back to your place on this device.") && resolve(false);
+      get("next-reader").onclick = () => confirm(NEXT) && resolve(false);
     });
-    if (again) return insist(() => store.again(), "The next round has not begun");
+    if (again) return insist(() => store.again(session), "The next round has not begun");
     store.forget();
     return welcome("");
   },
@@ -437,6 +457,10 @@ async function ask(session) {
   };
   form.oninput = update;
   update();
+  if (warmup) {
+    confirm.disabled = true;
+    setTimeout(() => (confirm.disabled = false), DOUBLE_CLICK);
+  }
   await happens(form, "submit");
   const times = clock.stop();
   confirm.disabled = true;
@@ -498,10 +522,10 @@ function keys(event) {
   if (digit) {
     const fieldset = get("options").children[event.shiftKey ? 1 : 0];
     if (!get("options").hidden && !fieldset?.disabled) fieldset?.querySelectorAll("input")[digit - 1]?.click();
-  } else if (event.key === "Enter" && event.target.tagName !== "BUTTON") {
-    if (!get("confirm").disabled && !event.repeat) document.querySelector(".bar").requestSubmit();
+  } else if (event.target.matches("button:focus-visible") ? event.key === "Enter" : event.key.startsWith("Arrow") && event.target.matches("input:focus-visible")) {
+    return; // of who goes about with the keyboard, not of who has just clicked there
   } else if (event.key === "Enter") {
-    return;
+    if (!get("confirm").disabled && !event.repeat) document.querySelector(".bar").requestSubmit();
   } else if (event.key === "Escape") {
     document.activeElement.blur();
   } else if (event.key === "?") {
@@ -566,11 +590,18 @@ function furnish() {
   get("ask-help").onclick = () => get("help").showModal();
   get("download-part").onclick = () => store.download();
   get("download-part").hidden = !store.download;
+  get("leave").hidden = !store.open;
+  get("leave").onclick = async () => {
+    if (!confirm(NEXT)) return;
+    await store.leave();
+    location.reload();
+  };
   document.addEventListener("keydown", keys);
   document.addEventListener("submit", (event) => event.target.method !== "dialog" && event.preventDefault());
 }
 
 async function main() {
+  get("waiting").hidden = true;
   const fragment = new URLSearchParams(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
   study = await insist(async () => (await request("study.json")).json(), "The study did not come");

@@ -105,7 +105,7 @@ export class Viewer {
 
   /** Act on a key; false if it means nothing here. */
   key(event) {
-    const large = event.shiftKey ? 60 : 15;
+    const [large, far] = [event.shiftKey ? 60 : 15, event.shiftKey ? 160 : 40];
     const actions = {
       ArrowLeft: () => this.changeWindow(-large, 0),
       ArrowRight: () => this.changeWindow(large, 0),
@@ -115,10 +115,14 @@ export class Viewer {
       "=": () => this.zoomBy(1.25),
       "-": () => this.zoomBy(0.8),
       r: () => this.reset(),
-      R: () => this.reset(),
+      w: () => this.pan(0, far),
+      a: () => this.pan(far, 0),
+      s: () => this.pan(0, -far),
+      d: () => this.pan(-far, 0),
     };
-    if (!this.pixels || !(event.key in actions)) return false;
-    actions[event.key]();
+    const key = event.key.length > 1 ? event.key : event.key.toLowerCase();
+    if (!this.pixels || !(key in actions)) return false;
+    actions[key]();
     return true;
   }
 
