@@ -20,7 +20,7 @@ from lookalike.config import ReaderStudy
 from lookalike.errors import LookalikeError
 from lookalike.figures import readers as figure
 from lookalike.published import compare, load, patch_reader_measures, reader_measures
-from lookalike.readers import printed
+from lookalike.readers import PROGRAMS, printed
 from lookalike.readers.analysis import (
     ALL,
     CONOVER,
@@ -267,6 +267,7 @@ def test_a_broken_file_is_a_sentence(tmp_path: Path, change: Change, sentence: s
         '{"format": 1, "groups": {}, "attempts": [{"attempt": 1}]}',
         '{"format": 1, "groups": [], "attempts": []}',
         "\udce4",
+        "[" * 100_000,
     ],
 )
 def test_a_broken_download_is_a_sentence(tmp_path: Path, text: str) -> None:
@@ -274,6 +275,20 @@ def test_a_broken_download_is_a_sentence(tmp_path: Path, text: str) -> None:
     path.write_text(text, errors="surrogateescape")
     with pytest.raises(LookalikeError, match=r"is not one of answers .*answers\.json"):
         read_answers([path])
+
+
+def test_what_is_no_table_and_whose_answers_are_no_peoples_is_a_sentence(tmp_path: Path) -> None:
+    _, rows = pairs()
+    path = write(tmp_path / "Answers.CSV", rows)
+    whole = path.read_text()
+    assert len(read_answers([tmp_path])) == 6  # whatever the case of its suffix
+    path.write_text(whole + '"' + "x" * 2**18)
+    with pytest.raises(LookalikeError, match=r"The table cannot be read: .*Answers\.CSV.*quotation mark"):
+        read_answers([path])
+    path.write_text(f"# Demo | {PROGRAMS}\n{whole}")
+    with pytest.raises(LookalikeError, match="answers of programs, which must not pass for those of people"):
+        read_answers([path])
+    assert len(read_answers([path], programs=True)) == 6
 
 
 def test_answers_of_another_study_or_of_none_are_refused(tmp_path: Path) -> None:

@@ -437,6 +437,73 @@ def test_nothing_is_cut_and_the_order_is_that_of_reading(protocol: Any, serve: A
 
 
 @pytest.mark.slow
+def test_another_reader_on_the_same_device(serve: Any, host: Any, sit_down: Any, tmp_path: Path) -> None:
+    server = serve(make_study(tmp_path / "served", questions=2, attempts=2))
+    reader = sit_down().open(server.readers)
+    reader.page.on("dialog", lambda dialog: dialog.accept())
+    reader.enrol()
+    reader.wait("Question 1 of 2")
+    reader.answer("Left")
+    reader.wait("Question 2 of 2")
+    reader.press("Help")
+    reader.shot("help")
+    reader.press("Another reader on this device")  # midway
+    reader.enrol()
+    for question in (1, 2):
+        reader.wait(f"Question {question} of 2")
+        reader.answer("Right")
+    reader.press("Another reader on this device")  # though another round is left
+    reader.page.get_by_role("button", name="Begin").wait_for()
+    assert _export(server).groupby("reader", sort=False)["choice"].agg(list).tolist() == [["left"], ["right", "right"]]
+
+    url = host(make_study(tmp_path / "static", questions=2, attempts=2))
+    reader = sit_down().open(url)
+    reader.page.on("dialog", lambda dialog: dialog.accept())
+    reader.enrol()
+    reader.wait("Question 1 of 2")
+    reader.answer("Left")
+    reader.wait("Question 2 of 2")
+    reader.press("Help")
+    with reader.page.expect_download() as download:
+        reader.press("Another reader on this device")
+    assert len(json.loads(download.value.path().read_text())["attempts"][0]["answers"]) == 1
+    reader.page.locator("#asked").wait_for()
+
+
+@pytest.mark.slow
+def test_by_the_keyboard_alone(serve: Any, sit_down: Any, tmp_path: Path) -> None:
+    server = serve(make_study(tmp_path / "keys", questions=3, groups=()))
+    reader = sit_down().open(server.readers)
+    reader.press("Begin")
+    reader.press("Start")
+    reader.wait("Question 1 of 3")
+    keyboard, drawn = reader.page.keyboard, "document.querySelector('#panes canvas').toDataURL()"
+    for _ in range(6):
+        keyboard.press("+")
+    seen = set()
+    for key in "wasd":
+        reader.state()
+        seen.add(reader.page.evaluate(drawn))
+        keyboard.press(key)
+    assert len(seen) >= 3 and "zoom 3.8×" in reader.state()
+    reader.press("Reset")
+    keyboard.press("2")
+    keyboard.press("Enter")  # confirms, and does not reset once more
+    reader.wait("Question 2 of 3")
+    for _ in range(20):
+        if reader.page.evaluate("document.activeElement.name") == "choice":
+            break
+        keyboard.press("Tab")
+    keyboard.press("Space")
+    before = reader.state()
+    keyboard.press("ArrowRight")
+    assert reader.state() == before and reader.page.evaluate("document.querySelector('.bar').elements.choice.value") == "right"
+    keyboard.press("Enter")
+    reader.wait("Question 3 of 3")
+    assert _export(server)["choice"].tolist() == ["right", "right"]
+
+
+@pytest.mark.slow
 def test_artefacts_seven_channels_and_two_windows_at_once(serve: Any, sit_down: Any, tmp_path: Path) -> None:
     server = serve(make_study(tmp_path / "artefacts", "artefacts", shape=(7, 64, 64), questions=3, groups=()))
     reader = sit_down(**TABLET).open(server.readers)

@@ -28,12 +28,23 @@ from typing import Any
 import pytest
 from reader_folder import make_study
 
-from lookalike.readers.database import Database
-from lookalike.readers.server import BODY_BYTES, HEADERS, create_app, create_server
+from lookalike.readers.database import Answer, Database, Refused
+from lookalike.readers.server import BODY_BYTES, create_app, create_server
 from lookalike.readers.study import COLUMNS, load_sequence, load_study
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 ANSWER = {"confidence": None, "kind": None, "ms": 5100, "active_ms": 5000, "hidden_ms": 100, "zoom": 2.5, "windowed": True, "screen": "1280x800@1.5"}
+
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+}
+"""What every answer carries; written out, so that a weaker policy is seen."""
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -300,6 +311,20 @@ def test_tokens(tmp_path: Path, served: Any) -> None:
     link = run("admin", web, "--database", server.database).stdout
     assert server.call("GET", progress, former)[0] == 401
     assert server.call("GET", progress, link.split("#token=")[1].strip())[0] == 200
+
+
+def test_a_reader_who_is_revoked_stores_nothing_more(tmp_path: Path) -> None:
+    """Not even what was on its way when the token was looked at."""
+    web = make_study(tmp_path / "study", groups=())
+    database = Database(tmp_path / "answers.sqlite", web, load_study(web), make=True)
+    reader, _ = database.add_reader()
+    database.store_tutorial(reader)
+    given = Answer("left", None, None, 1000, 1000, 0, 1.0, False, "")
+    database.store_answer(reader, 1, 1, given)
+    database.revoke_reader(reader)
+    with pytest.raises(Refused, match="revoked"):
+        database.store_answer(reader, 1, 2, given)
+    assert database.progress()["answers"] == 1
 
 
 def test_mistakes_of_the_staff_are_sentences(tmp_path: Path, served: Any) -> None:

@@ -228,7 +228,9 @@ def answer_files(wildcards):
     place = Path(CONFIG.reader_studies[wildcards.study].answers)
     files = [str(place)] if not place.is_dir() else sorted(str(path) for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise WorkflowError(f"reader_studies.{wildcards.study}.answers is the folder `{place}`, which holds no {', '.join(SUFFIXES)} file: put the answers there.")
+        raise WorkflowError(
+            f"reader_studies.{wildcards.study}.answers is the folder `{place}`, which holds no {', '.join(SUFFIXES)} file: put the answers there."
+        )
     return files
 
 

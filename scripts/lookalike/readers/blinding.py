@@ -139,7 +139,7 @@ def audit(web: Path, key: pd.DataFrame, *, floor: float, dither: float, seed: in
     for row in rows:
         low, high = interval(*row, 1 - 0.05 / len(rows))
         if low > CHANCE or high < CHANCE:
-            hint = "; a higher `noise_floor` hides a generator's black" if row[0].endswith("background") else ""
+            hint = "; a higher `noise_floor` hides a generator's black" if str(row[0]).endswith("background") else ""
             LOG.warning("%s: %s tells synthetic from real images as they are served, AUC %.3f%s", study.study, row[0], row[1], hint)
     table = [(row[0], row[1], *interval(*row, 0.95), *row[2:]) for row in rows]
     return pd.DataFrame(table, columns=["feature", "auc", "low", "high", "n_real", "n_synthetic"])

@@ -516,20 +516,23 @@ function makePractice() {
   return pixels;
 }
 
+let tabbed = false; // the reader goes about by the keyboard: what has the focus, has it on purpose
+
 function keys(event) {
+  tabbed ||= event.key === "Tab";
   if (get("reading").hidden || document.querySelector(".bar").hidden || get("help").open || event.ctrlKey || event.altKey || event.metaKey) return;
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
   if (digit) {
     const fieldset = get("options").children[event.shiftKey ? 1 : 0];
     if (!get("options").hidden && !fieldset?.disabled) fieldset?.querySelectorAll("input")[digit - 1]?.click();
-  } else if (event.target.matches("button:focus-visible") ? event.key === "Enter" : event.key.startsWith("Arrow") && event.target.matches("input:focus-visible")) {
-    return; // of who goes about with the keyboard, not of who has just clicked there
+  } else if (tabbed && { BUTTON: /^Enter$/, INPUT: /^Arrow/ }[event.target.tagName]?.test(event.key)) {
+    return;
   } else if (event.key === "Enter") {
     if (!get("confirm").disabled && !event.repeat) document.querySelector(".bar").requestSubmit();
   } else if (event.key === "Escape") {
     document.activeElement.blur();
   } else if (event.key === "?") {
-    get("help").showModal();
+    showHelp();
   } else if (event.key === "f" || event.key === "F") {
     toggleFull();
   } else if ((event.key === "b" || event.key === "B") && !get("alike").hidden) {
@@ -553,6 +556,11 @@ function toggleAlike() {
   const alike = get("alike").ariaPressed !== "true";
   get("alike").ariaPressed = alike;
   if (alike) follow(viewers.find(({ canvas }) => canvas === document.activeElement) ?? viewers.find(({ windowed }) => windowed) ?? viewers[0]);
+}
+
+function showHelp() {
+  get("leave").hidden = !store.open;
+  get("help").showModal();
 }
 
 function toggleFull() {
@@ -587,16 +595,16 @@ function furnish() {
   get("alike").onclick = toggleAlike;
   get("full").hidden = !document.fullscreenEnabled;
   get("full").onclick = toggleFull;
-  get("ask-help").onclick = () => get("help").showModal();
+  get("ask-help").onclick = showHelp;
   get("download-part").onclick = () => store.download();
   get("download-part").hidden = !store.download;
-  get("leave").hidden = !store.open;
   get("leave").onclick = async () => {
     if (!confirm(NEXT)) return;
     await store.leave();
     location.reload();
   };
   document.addEventListener("keydown", keys);
+  document.addEventListener("pointerdown", () => (tabbed = false));
   document.addEventListener("submit", (event) => event.target.method !== "dialog" && event.preventDefault());
 }
 
