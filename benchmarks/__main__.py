@@ -42,6 +42,8 @@ def main() -> None:
         asked.output.touch()
     except OSError as error:
         parser.error(f"{asked.output} cannot be written: {error.strerror}")
+    if asked.zoo is None and asked.device == "cpu" and "training" in (asked.modules or MODULES):
+        print("Left out: training beside pytorch_GAN_zoo, a checkout of which --zoo names.")
     about = machine()
     print(f"{about['machine']}; commit {about['commit']}; " + ", ".join(f"{name} {version}" for name, version in about["versions"].items()))
     if about["load"] > (os.cpu_count() or 1) / 2:

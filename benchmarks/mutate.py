@@ -384,6 +384,19 @@ def bomb(source: Source, rng: Rng) -> bytes:
     return replace(source, body=bytes(body)).whole()
 
 
+def header_bomb(source: Source, rng: Rng) -> bytes:
+    """The same in what the index reads: an identifier of many bytes, a sequence of many items, many empty elements."""
+    small = source.syntax != "deflated"
+    kind = rng.integers(3)
+    if kind == 0:
+        return source.put(0x00100020, b"UN", b"\xe9" * int(2**20 * rng.integers(1, 8 if small else 64))).whole()
+    item = struct.pack(f"{source.order}HHI", 0xFFFE, 0xE000, 0)
+    if kind == 1:
+        return source.put(0x00540220, b"SQ", item * int(10 ** rng.uniform(2, 5))).whole()
+    start = source.elements()[-1][1]
+    return replace(source, body=source.body[:start] + bytes(8 * int(10 ** rng.uniform(2, 5))) + source.body[start:]).whole()
+
+
 def doubled_preamble(source: Source, rng: Rng) -> bytes:
     data = source.whole()
     forms = [
@@ -499,6 +512,7 @@ MUTATIONS: dict[str, Callable[[Source, Rng], bytes]] = {
         wrong_vr,
         unknown_syntax,
         bomb,
+        header_bomb,
         doubled_preamble,
         tiny,
         endless,

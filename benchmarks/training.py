@@ -144,9 +144,11 @@ def _full_size(options: Options, *, compiled: bool) -> Row:
         if device.type == "cuda":
             torch.cuda.synchronize()
 
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     iterate(iterations)  # compiles, chooses algorithms
     times = [seconds(lambda: iterate(iterations)) / (iterations * schedule.batch) for _ in range(rounds)]
-    held = [f"bfloat16, batch {schedule.batch}, without reading"]
+    held = [f"{'bfloat16' if device.type == 'cuda' else 'float32'}, batch {schedule.batch}, without reading"]
     if not compiled:
         flops = counted(lambda: iterate(1)).flops / schedule.batch
         held.append(f"{flops / 1e9:.3g} GFLOP an image")

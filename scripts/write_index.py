@@ -146,8 +146,6 @@ def training_facts(statistics: list[str]) -> dict[str, str]:
     last = [pd.read_json(path, lines=True).iloc[-1] for path in statistics]
     return {
         "Real images shown": f"{sum(row['nimg'] for row in last) / 1000:,.0f} thousand",
-        "Training time": f"{sum(row['seconds'] for row in last) / 3600:.2f} hours",
-        "Speed in the last stage": f"{last[-1]['images_per_second']:.0f} images a second",
     }
 
 

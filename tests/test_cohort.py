@@ -28,7 +28,7 @@ from lookalike.cohort import exclude as rules
 from lookalike.cohort.exclude import apply_header_rules, apply_pixel_rules
 from lookalike.cohort.header import TAGS, _converted, _plain, normal_age, normal_manufacturer, normal_view, parse_header
 from lookalike.cohort.identity import PHANTOM_KEY, hash_identity, load_key
-from lookalike.cohort.index import INDEX_COLUMNS, build_index
+from lookalike.cohort.index import INDEX_COLUMNS, _unlisted, build_index
 from lookalike.cohort.ledger import cohort_table, flow_counts, public_ledger, reconcile
 from lookalike.cohort.split import patient_strata, select_images, split_patients
 from lookalike.config import Exclude, Pixels
@@ -203,6 +203,15 @@ def test_every_kind_of_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
         "short.dcm": "PixelData truncated: 1,028 of 1,728 bytes",
     }
     assert index["image"].is_unique and (index["patient"] != "").all()
+
+
+def test_a_pipe_is_a_row_and_a_hidden_folder_is_not_named(tmp_path: Path) -> None:
+    for name in ("pipe.dcm", "1.2.3"):
+        os.mkfifo(tmp_path / name)
+    assert set(index_of(tmp_path)["problem"]) == {"no file but a pipe, socket or device"}
+    with pytest.raises(LookalikeError, match=r"cannot be listed \(Permission denied\) \(below /data\)") as caught:
+        _unlisted(Path("/data"), PermissionError(13, "Permission denied", "/data/DOE_JANE"))
+    assert "JANE" not in str(caught.value)
 
 
 def test_pixel_data_shorter_than_the_header_promises(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ASKED, TINY, copy_repository, snakemake
+from conftest import TINY, copy_repository, snakemake
 
 from benchmarks.kill import Run, differences, jobs_of, killed
 
@@ -42,15 +42,15 @@ def test_a_killed_run_elsewhere_ends_in_the_same_bytes(finished_run: Path, tmp_p
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         assert os.stat(memory).st_dev != tmp_path.stat().st_dev
         private = {"umask": 0o077, "env": {**os.environ, "TMPDIR": memory, "XDG_CACHE_HOME": str(folder / ".cache")}}
-        run = Run(folder, (*ASKED, *ARGUMENTS), before=MORTAL, process=private)
+        run = Run(folder, ARGUMENTS, before=MORTAL, process=private)
         run.finish("--until", "make_phantoms")
         for tree in folder.glob("results/phantoms/*/dicom"):
             read_only(tree)
-        todo = snakemake(folder, *ASKED, *ARGUMENTS, "-n", "--quiet", "host").stdout
+        todo = snakemake(folder, *ARGUMENTS, "-n", "--quiet", "host").stdout
         hits = killed(run, [job for job in jobs_of(finished_run) if f": {job.message}\n" in todo], times=5, seed=1)
     assert len(hits) == 5
     assert len(list((folder / "results").rglob("*.csv"))) > 60
-    assert [name for name in differences(finished_run / "results", folder / "results") if (folder / "results" / name).exists()] == []
+    assert differences(finished_run / "results", folder / "results") == []
     assert all(path.stat().st_mode & 0o077 == 0 for path in (folder / "results").rglob("*.csv") if "phantoms" not in path.parts)
 
 

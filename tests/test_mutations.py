@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import mutate
-from lookalike.cohort import header
+from lookalike.cohort import header, index
 
 
 @pytest.mark.slow
@@ -60,6 +60,24 @@ def test_what_once_took_a_job_down_costs_a_row(tmp_path: Path, data: Callable[[]
     assert verdicts["a.dcm"].outcome == outcome, verdicts
     assert words in verdicts["a.dcm"].why
     assert memory < 5e8
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value", "seconds", "words"),
+    [
+        (0x00100020, b"UN", b"\xe9" * (60 * 2**20), 20.0, "MemoryError"),
+        (0x00540220, b"SQ", b"\xfe\xff\x00\xe0\0\0\0\0" * 300_000, 1.0, "takes more than 1 s"),
+    ],
+    ids=["text", "items"],
+)
+def test_a_header_has_so_much_memory_and_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag: int, vr: bytes, value: bytes, seconds: float, words: str
+) -> None:
+    monkeypatch.setattr(index, "HEADER_SECONDS", seconds)
+    (tmp_path / "a.dcm").write_bytes(changed("deflated", (tag, vr, value)))
+    verdicts, memory = mutate.judge([tmp_path / "a.dcm"], tmp_path)
+    assert verdicts["a.dcm"].outcome == "unreadable" and words in verdicts["a.dcm"].why, verdicts
+    assert memory < index.HEADER_MEMORY + 2.5e8
 
 
 def planted(root: Path, output: Path) -> pd.DataFrame:

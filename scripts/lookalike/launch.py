@@ -6,7 +6,6 @@ of them ends all, and comes out of `train` as it would from a single process: th
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib
 import json
@@ -42,10 +41,10 @@ from lookalike.training.ranks import ALONE, LostRankError, Ranks
 from lookalike.training.state import drop_state
 from lookalike.training.stopping import Judge
 from lookalike.utility import JUDGE
+from lookalike.workers import end_with_parent
 
 logger = logging.getLogger(__name__)
 STOP_SECONDS = 45  # that ranks have, once told to stop, to save the state; then they are killed
-PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class Job(BaseModel):
@@ -207,7 +206,7 @@ def _log_settings() -> dict[str, object]:
 
 def _rank() -> None:
     """What torchrun starts."""
-    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)  # no rank outlives the job
+    end_with_parent(signal.SIGTERM)  # no rank outlives the job
     description = json.loads(Path(sys.argv[1]).read_text())
     ranks = Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     log = description["log"]

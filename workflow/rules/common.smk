@@ -45,7 +45,7 @@ SETTING = r"dumont2021/[a-z0-9_]+/[a-z0-9_]+"
 RUN = rf"(?:{SETTING}/[a-z0-9_]+/seed_\d+|haarburger2019/[a-z0-9_]+)"
 
 # Snakemake itself would end with a traceback.
-for folder in ("results", "logs", "state"):
+for folder in ("results", "logs", "state", ".snakemake"):
     if os.path.exists(folder) and not os.access(folder, os.W_OK):
         raise WorkflowError(f"The folder {os.path.abspath(folder)} cannot be written. Mend its permissions, or run in a folder of your own.")
 
@@ -487,7 +487,7 @@ def reason(event):
     state = re.search(r"SLURM status is: '(\w+)'", event)
     story = [f"Slurm says {state[1]}"] if state and state[1] != "FAILED" else []
     # A sentence of ours, or the end of a traceback; the workflow engine's own errors say nothing new.
-    told = re.compile(r"^.*(?:ERROR in |asks for a restart).*|^(?!WorkflowError|CalledProcessError)[\w.]*(?:Error|Exception)\b.*", re.M)
+    told = re.compile(r"^.*(?:ERROR in |asks for a restart).*|^(?!WorkflowError|CalledProcessError)(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|: ).*", re.M)
     for path in paths:
         if lines := told.findall(Path(path).read_text(errors="replace")):
             story.append(lines[-1])

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import re
+import stat
 import struct
 import warnings
 import zlib
@@ -330,6 +331,11 @@ def parse_header(dataset: Dataset, *, transfer_syntax: str = "") -> dict[str, An
     }
 
 
+def no_wait(path: str, flags: int) -> int:
+    """For `open`: a pipe is opened, and nobody waits for what might come out of it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 class _TooLargeError(Exception):
     pass
 
@@ -352,8 +358,11 @@ class _File(io.BufferedReader):
 def read_dicom(path: Path) -> dict[str, Any]:
     """Header values of a DICOM file (see `parse_header`); what cannot be read comes back with `readable` False and a `problem`."""
     try:
-        with _File(io.FileIO(path)) as file, _quiet():
-            size = os.fstat(file.fileno()).st_size
+        with _File(io.FileIO(path, opener=no_wait)) as file, _quiet():
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return {**EMPTY, "readable": False, "problem": "no file but a pipe, socket or device"}
+            size = status.st_size
             if size == 0:
                 return {**EMPTY, "readable": False, "problem": "file is empty"}
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[_element(keyword)[0] for keyword in TAGS])
@@ -372,6 +381,10 @@ def read_dicom(path: Path) -> dict[str, Any]:
     return {**values, "readable": not problem, "problem": problem}
 
 
+RASTER_FORMATS = ("PNG", "JPEG", "TIFF", "PPM", "BMP")
+"""By Pillow's names. It opens many more, some of them (PostScript) by other programs."""
+
+
 def read_raster(path: Path) -> dict[str, Any]:
     """Header values of a PNG, JPEG, TIFF, PGM or BMP file: size, bits and colour; it counts as for presentation, and tells no modality."""
     from PIL import Image
@@ -379,7 +392,7 @@ def read_raster(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with open(path, "rb", opener=no_wait) as file, Image.open(file, formats=RASTER_FORMATS) as image:
                 (columns, rows), mode, frames = image.size, image.mode, int(getattr(image, "n_frames", 1))
     except OSError as error:
         return {**EMPTY, "readable": False, "problem": f"not a readable raster image ({error.strerror or type(error).__name__})"}
@@ -466,6 +479,8 @@ def _items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
         return
     try:
         yield from dataset.get(keyword) or ()
+    except MemoryError:
+        raise
     except Exception:  # an unreadable sequence counts as absent
         return
 
@@ -509,6 +524,8 @@ def _converted(dataset: Dataset, keyword: str) -> str:
             return ""
         parts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
         return "\\".join(str(part).strip() for part in parts).replace("\x00", "").strip()
+    except MemoryError:
+        raise
     except Exception:  # a value that its own VR forbids counts as absent
         return ""
 

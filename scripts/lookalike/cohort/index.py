@@ -6,12 +6,12 @@ The index table is private: it alone holds paths and SOP Instance UIDs. Nothing 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,9 +31,10 @@ from lookalike.cohort.adapters import (
     rsna_ich,
     vindr_mammo,
 )
-from lookalike.cohort.header import EMPTY, read_dicom, read_raster
+from lookalike.cohort.header import EMPTY, no_wait, read_dicom, read_raster
 from lookalike.cohort.identity import hash_identity
 from lookalike.errors import LookalikeError
+from lookalike.workers import start_workers
 
 log = logging.getLogger("lookalike")
 
@@ -129,6 +130,9 @@ DICOM_SUFFIXES = {".dcm", ".dicom", ".ima", ""}
 RASTER_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm", ".bmp"}
 SIDE_NAMES = {"DICOMDIR", "LICENSE", "LICENCE", "README", "VERSION", "MANIFEST", "CHANGELOG", "THUMBS.DB"}
 CHUNK = 64
+# Of one file: most headers take a millisecond and some kilobytes.
+HEADER_SECONDS = 20.0
+HEADER_MEMORY = 2**30
 LOG_SECONDS = 5.0
 
 
@@ -174,7 +178,7 @@ def _image_files(root: Path, *, raster: bool) -> tuple[list[str], int]:
     found: list[str] = []
     skipped = 0
     seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=_unlisted):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=partial(_unlisted, root)):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -190,10 +194,12 @@ def _image_files(root: Path, *, raster: bool) -> tuple[list[str], int]:
     return sorted(found), skipped
 
 
-def _unlisted(error: OSError) -> None:
-    """A folder that cannot be listed hides an unknown number of images: no row could stand for them."""
+def _unlisted(root: Path, error: OSError) -> None:
+    """A folder that cannot be listed hides an unknown number of images: no row could stand for them. Its name may be a patient's."""
     raise LookalikeError(
-        f"A folder of raw images cannot be listed ({error.strerror})", str(error.filename), "Mend its permissions, or move it out of `source.root`."
+        f"A folder of raw images cannot be listed ({error.strerror})",
+        f"below {root}",
+        f"Find it (find {root} -type d ! -readable) and mend its permissions, or move it out of `source.root`.",
     )
 
 
@@ -209,7 +215,7 @@ def _is_dicom(path: str, name: str) -> bool:
     if suffix.lower() in DICOM_SUFFIXES or suffix[1:].isdigit():
         return True
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=no_wait) as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
@@ -229,21 +235,38 @@ def _read_headers(root: Path, paths: list[str], *, raster: bool, processes: int)
 
 
 def _map(chunks: list[tuple[str, list[str], bool]], *, processes: int) -> Iterator[list[dict[str, Any]]]:
-    if processes <= 1 or len(chunks) == 1:
-        yield from map(_read_chunk, chunks)
-        return
-    # Fork, where there is one: other start methods import the main script again, and a script of a workflow has no guard against that.
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    with ProcessPoolExecutor(min(processes, len(chunks)), mp_context=multiprocessing.get_context(method)) as pool:
+    with start_workers(min(processes, len(chunks)), memory=HEADER_MEMORY) as pool:
         yield from pool.map(_read_chunk, chunks)
 
 
 def _read_chunk(chunk: tuple[str, list[str], bool]) -> list[dict[str, Any]]:
     root, paths, raster = chunk
-    read = read_raster if raster else read_dicom
-    # No table can hold a name that is not UTF-8, so no later step could find the file again.
-    unnamed = {**EMPTY, "readable": False, "problem": "file name is not valid UTF-8"}
-    return [read(Path(root, path)) if _utf8(path) == path else unnamed for path in paths]
+    signal.signal(signal.SIGPROF, _give_up)
+    # no table can hold a name that is not UTF-8, so no later step could find the file again
+    return [_read_in_time(Path(root, path), raster) if _utf8(path) == path else _unreadable("file name is not valid UTF-8") for path in paths]
+
+
+class _TooLongError(BaseException):
+    """Not an Exception: whoever reads on over errors shall not read on over this one."""
+
+
+def _give_up(number: int, frame: object) -> None:
+    raise _TooLongError
+
+
+def _read_in_time(path: Path, raster: bool) -> dict[str, Any]:
+    """Header values of a file. The processor's time is limited, not the time of day: a slow file system is no fault of the file."""
+    signal.setitimer(signal.ITIMER_PROF, HEADER_SECONDS)
+    try:
+        return read_raster(path) if raster else read_dicom(path)
+    except _TooLongError:
+        return _unreadable(f"reading its header takes more than {HEADER_SECONDS:.0f} s")
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _unreadable(problem: str) -> dict[str, Any]:
+    return {**EMPTY, "readable": False, "problem": problem}
 
 
 def _utf8(path: str) -> str:

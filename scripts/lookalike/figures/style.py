@@ -6,6 +6,7 @@ has a second channel for greyscale print: filled circle against open triangle, s
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,10 +92,11 @@ def save(fig: Figure, output_stem: Path, source: pd.DataFrame, *, label: str) ->
     name = output_stem.name
     pdf = {"Title": name, "Subject": label, "Creator": "Lookalike", "Producer": "Lookalike", "CreationDate": None}
     png = {"Title": name, "Description": label, "Software": "Lookalike"}
-    with atomic(beside(output_stem, "pdf")) as path:
-        fig.savefig(path, format="pdf", metadata=pdf, dpi=PDF_DPI)
-    with atomic(beside(output_stem, "png")) as path:
-        fig.savefig(path, format="png", metadata=png)
+    for kind, settings in (("pdf", {"metadata": pdf, "dpi": PDF_DPI}), ("png", {"metadata": png})):
+        drawn = io.BytesIO()  # on a full disk, matplotlib's own writing ends in other errors than that
+        fig.savefig(drawn, format=kind, **settings)
+        with atomic(beside(output_stem, kind)) as path:
+            path.write_bytes(drawn.getbuffer())
     with atomic(beside(output_stem, "source.csv")) as path:
         path.write_text((f"# {label}\n" if label else "") + source.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
 

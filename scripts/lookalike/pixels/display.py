@@ -179,10 +179,12 @@ def _map(values: NDArray[Any], function: Callable[[NDArray[np.float64]], NDArray
 def _read_raster(path: Path) -> StoredImage:
     from PIL import Image, UnidentifiedImageError
 
+    from lookalike.cohort.header import RASTER_FORMATS
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(path, formats=RASTER_FORMATS)
         with image:
             columns, rows = image.size
             _check_size(rows, columns, getattr(image, "n_frames", 1), 1)

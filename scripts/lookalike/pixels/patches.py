@@ -32,6 +32,8 @@ PHASES = CHANNELS[:6]
 TOP = 1023.0
 # An exam that has not come back after this time hangs: the largest have a thousand files.
 EXAM_SECONDS = 1800.0
+# What a worker may take, in bytes: the six volumes of the largest exams have 1.5 GB.
+EXAM_MEMORY = 6 * 2**30
 # Exams in flight a worker: the patches of one take a hundred MB.
 IN_FLIGHT = 2
 # The two breasts may hang together by the chest wall or not: parts of the mask count from this share of the largest one.
@@ -120,7 +122,7 @@ def cut_exams(
     records = []
     clock = Progress(len(items), f"part {part}", "exams")
     with PartWriter(output, capacity=capacity, base=pixels.base, levels=pixels.levels, bits=pixels.bits, channels=len(CHANNELS)) as writer:
-        results = in_order(items, cut, failed=_failed, processes=processes, in_flight=IN_FLIGHT, seconds=EXAM_SECONDS)
+        results = in_order(items, cut, failed=_failed, processes=processes, in_flight=IN_FLIGHT, seconds=EXAM_SECONDS, memory=EXAM_MEMORY)
         for exam, (places, pictures) in zip(items, results, strict=True):
             waiting = iter(pictures)
             for place in places:
@@ -137,6 +139,13 @@ def cut_exams(
 
 def cut_exam(exam: Exam, *, root: Path, pixels: Pixels, patches: Patches) -> Cut:
     """Places of an exam, and the pictures ([n, 7, side, side] float32 in [0, 1]) of those without a problem, in order."""
+    try:
+        return _cut_exam(exam, root, pixels, patches)
+    except MemoryError:
+        return _failed("the exam takes more memory than any")
+
+
+def _cut_exam(exam: Exam, root: Path, pixels: Pixels, patches: Patches) -> Cut:
     try:
         before = _series(exam, "pre", root)
         rows, columns, slices = patches.grid

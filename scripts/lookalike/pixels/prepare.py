@@ -6,16 +6,13 @@ Files are decoded in worker processes, even when there is only one: a decoder th
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import resource
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +25,7 @@ from lookalike.pixels.detect import find_foreign_bodies, text_score, working
 from lookalike.pixels.display import UndecodableError, display, pixel_hash, read_stored
 from lookalike.pixels.geometry import breast_mask, chest_wall_side, frame, normalise
 from lookalike.pixels.store import PartWriter, level_shape
+from lookalike.workers import start_workers
 
 LOG = logging.getLogger("lookalike")
 PROGRESS_SECONDS = 5.0
@@ -135,8 +133,9 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
     records = []
     clock = Progress(len(paths), f"part {part}", "images")
     with PartWriter(output, capacity=len(paths), base=pixels.base, levels=pixels.levels, bits=pixels.bits) as writer:
-        prepare = partial(_in_bounds, pixels=pixels, kind=kind)
-        for features, picture in in_order(paths, prepare, failed=_failed, processes=processes, in_flight=IN_FLIGHT, seconds=DECODE_SECONDS):
+        prepare = partial(prepare_image, pixels=pixels, kind=kind)
+        done = in_order(paths, prepare, failed=_failed, processes=processes, in_flight=IN_FLIGHT, seconds=DECODE_SECONDS, memory=MEMORY)
+        for features, picture in done:
             row = -1 if picture is None else writer.append(picture)
             records.append(asdict(features) | {"part": part, "row": row})
             clock.tick()
@@ -146,21 +145,15 @@ def prepare_part(candidates: pd.DataFrame, *, root: Path, part: int, pixels: Pix
     return table
 
 
-def _in_bounds(path: Path, *, pixels: Pixels, kind: Kind) -> Prepared:
-    _bound_memory()
-    return prepare_image(path, pixels=pixels, kind=kind)
-
-
-@cache
-def _bound_memory() -> None:
-    """Once a worker: an allocation beyond `MEMORY` fails. Only Linux counts what is mapped; elsewhere nothing is bounded."""
-    if sys.platform == "linux":
-        data = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_DATA, (data + MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-
-
 def in_order(
-    items: Sequence[Item], work: Callable[[Item], Result], *, failed: Callable[[str], Result], processes: int, in_flight: int, seconds: float
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    *,
+    failed: Callable[[str], Result],
+    processes: int,
+    in_flight: int,
+    seconds: float,
+    memory: int,
 ) -> Iterator[Result]:
     """Results of worker processes, in order. After a crash or a hang, the items that were in flight are tried again, each in a process of its own.
 
@@ -171,11 +164,12 @@ def in_order(
         processes: workers.
         in_flight: items a worker that are begun, or done and not yet taken.
         seconds: an item that is waited for longer hangs.
+        memory: bytes that a worker may take, as of `start_workers`.
     """
     done = 0
     while done < len(items):
         flight: deque[Future[Result]] = deque()
-        pool = _pool(processes)
+        pool = start_workers(processes, memory=memory)
         try:
             while done < len(items):
                 while len(flight) < in_flight * processes and done + len(flight) < len(items):
@@ -189,7 +183,7 @@ def in_order(
         finally:
             _end(pool)
         for _ in flight:
-            result = _alone(items[done], work, failed, seconds)
+            result = _alone(items[done], work, failed, seconds, memory)
             done += 1
             yield result
 
@@ -198,9 +192,9 @@ def _failed(problem: str) -> Prepared:
     return Features(problem=problem), None
 
 
-def _alone(item: Item, work: Callable[[Item], Result], failed: Callable[[str], Result], seconds: float) -> Result:
+def _alone(item: Item, work: Callable[[Item], Result], failed: Callable[[str], Result], seconds: float, memory: int) -> Result:
     """One item in a process of its own, which it may take down."""
-    pool = _pool(1)
+    pool = start_workers(1, memory=memory)
     try:
         return pool.submit(work, item).result(timeout=seconds)
     except BrokenProcessPool:
@@ -209,11 +203,6 @@ def _alone(item: Item, work: Callable[[Item], Result], failed: Callable[[str], R
         return failed(f"the decoder took more than {seconds:.0f} s")
     finally:
         _end(pool)
-
-
-def _pool(processes: int) -> ProcessPoolExecutor:
-    # forked, because spawned workers would run the calling script again; workers use neither the store nor its threads
-    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork"))
 
 
 def _end(pool: ProcessPoolExecutor) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 UNEVEN = 0.1
 # Decimals of a step in voxels: an image on its own grid stays what it is, and what lies half way between two voxels goes to one side everywhere.
 DECIMALS = 9
+# The largest breast MR volumes have 2^26 voxels: more than this is a broken header or an attack.
+MAXIMUM_VOXELS = 2**28
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ def _read_nifti(path: Path, value: int) -> Volume:
     import nibabel
 
     image: Any = nibabel.load(path)
+    if np.prod(image.shape, dtype=np.float64) > MAXIMUM_VOXELS:
+        raise UndecodableError("the mask claims more voxels than any exam has")
     data = np.asanyarray(image.dataobj)
     data = data.reshape(data.shape[:3])
     chosen = data > 0 if value == 0 else np.rint(data) == value

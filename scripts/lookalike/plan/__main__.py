@@ -39,22 +39,22 @@ def plan(files: Sequence[Path], images: Mapping[str, int], *, cores: int, gpus: 
         gpu: which, of GPUS.
 
     Raises:
-        LookalikeError: a mistake in the config, a cohort that does not exist, or one of which nobody knows the number of images.
+        LookalikeError: a mistake in the config, a cohort that does not exist, or one of which nobody knows the number of images, or a job for more GPUs than there are.
     """
     raw = merged(files)
     config = load(raw).with_runs()
     counts = Counts.of(config, images)
     costs = Costs(config, counts, gpu if gpus else None)
-    return Plan(config, counts, tuple((job, costs.of(job)) for job in jobs_of(raw, files, cores=cores)), costs)
+    jobs = jobs_of(raw, files, cores=cores)
+    if gpus and (widest := max((job.gpus for job in jobs), default=0)) > gpus:
+        raise LookalikeError(f"A job asks for {widest} GPUs, but there are {gpus}", "generators.*.stages.*.gpu", "Lower it, or raise --gpus.")
+    return Plan(config, counts, tuple((job, costs.of(job)) for job in jobs), costs)
 
 
 def wall_seconds(planned: Plan, *, cores: int, gpus: int) -> float:
     """Seconds until all is done on one machine or cluster of so many cores and GPUs."""
     made = {output: number for number, (job, _) in enumerate(planned.jobs) for output in job.outputs}
-    tasks = [
-        Task(cost.seconds, job.threads, min(cost.gpus, gpus), tuple({made[path] for path in job.inputs if path in made}))
-        for job, cost in planned.jobs
-    ]
+    tasks = [Task(cost.seconds, job.threads, cost.gpus, tuple({made[path] for path in job.inputs if path in made})) for job, cost in planned.jobs]
     return makespan(tasks, cores=cores, gpus=gpus)
 
 

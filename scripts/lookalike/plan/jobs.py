@@ -50,13 +50,13 @@ def merged(files: Sequence[Path]) -> dict[str, Any]:
     for path in (Path("config/config.yaml"), *files):
         try:
             overlay = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            config = _over(config, overlay) if isinstance(overlay, dict) else {}
+        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise LookalikeError(
                 f"The config cannot be read: {' '.join(str(error).split())}", str(path), "Name a YAML file, from the repository's folder."
             ) from None
         if not isinstance(overlay, dict):
             raise LookalikeError("The config has no keys", str(path), "Write it like config/config.yaml.")
-        config = _over(config, overlay)
     return config
 
 
