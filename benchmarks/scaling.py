@@ -193,7 +193,7 @@ def _readers(scratch: Path, count: int) -> Job:
 STAGES = (
     Stage("header index", "files", 1000, _index),
     Stage("prepare", "files of 320 x 256", 200, _prepare, "one worker, beside the writer, which holds a shard of 409 images: flat beyond"),
-    Stage("moments", "images of 320 x 256", 2048, _moments, "a block of 409 images is in memory, and what the allocator keeps of earlier ones"),
+    Stage("moments", "images of 320 x 256", 2048, _moments, "two blocks of 204 images are in memory"),
     Stage("spectra", "images of 320 x 256", 256, _spectra),
     Stage("label MI", "images of either set", 1000, partial(_compare, "compare_label_mi", {"permutations": 20, **RESAMPLING})),
     Stage("pair MI", "images of either set", 1000, partial(_compare, "compare_pair_mi", RESAMPLING)),
