@@ -8,6 +8,7 @@ costs one row by design, and is counted on its own.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import io
 import json
 import logging
@@ -622,6 +623,7 @@ def _in_child(work: Work, root: Path, output: Path, *, limit: float) -> tuple[pd
 
 def _child(work: Work, root: Path, output: Path, answer: Connection) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write there, thousands of lines
+    faulthandler.disable()  # pytest's, which would tell of every decoder that dies
     logging.disable(logging.WARNING)
     prepare.DECODE_SECONDS = SECONDS
     before = _resident()
