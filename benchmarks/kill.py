@@ -146,7 +146,7 @@ class Left:
 
 def _record(path: Path) -> Any:
     record = json.loads(path.read_text())
-    inputs = {name: digest for name, digest in record["inputs"].items() if not name.endswith("statistics.jsonl") and "/curves." not in name}
+    inputs = {name: digest for name, digest in record["inputs"].items() if not name.endswith("statistics.jsonl")}
     return {**record, "inputs": inputs, "finished": None, "seconds": None}
 
 
@@ -156,9 +156,8 @@ def _statistics(path: Path) -> Any:
 
 
 LEFT = (
-    Left("**/*.provenance.json", "when the job ended, how long it took, and digests of the files below", _record),
+    Left("**/*.provenance.json", "when the job ended, how long it took, and digests of statistics.jsonl", _record),
     Left("generators/**/statistics.jsonl", "images a second, seconds, memory", _statistics),
-    Left("generators/**/curves.*", "drawn from statistics.jsonl: speed over time", lambda path: None),
 )
 
 

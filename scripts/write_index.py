@@ -111,7 +111,7 @@ def cohort_item(cohort: str) -> Item:
 def stage_items(generator: str, stages: int) -> list[Item]:
     items: list[Item] = []
     for stage in reversed(range(stages)):
-        for name, title in (("grid", "samples, not selected"), ("curves", "losses and speed")):
+        for name, title in (("grid", "samples, not selected"), ("curves", "losses and scores")):
             picture = Path(f"results/generators/{generator}/stage_{stage}/{name}.png")
             items.append(
                 {"id": f"{generator}_{stage}_{name}", "section": "training", "title": f"{generator}, stage {stage}: {title}", "picture": picture}
