@@ -437,6 +437,7 @@ def test_imports_point_left() -> None:
     order = [
         "errors",
         "files",
+        "workers",
         "config",
         "provenance",
         "statistics",
