@@ -540,8 +540,8 @@ def mutated(number: int, seed: int) -> tuple[str, str, bytes]:
 
 def pipeline(root: Path, output: Path, *, processes: int = 1) -> pd.DataFrame:
     """What the rules of the workflow do with a cohort's files, and its ledger, beside the paths."""
-    once = tuple(rule for rule in Exclude().pixel_rules if not rule.startswith("duplicate"))  # all files are of one image
-    exclude, pixels = Exclude(pixel_rules=once), Pixels(levels=5)
+    # all files are of one image, in which the detector may find, of some seeds, an implant
+    exclude, pixels = Exclude(pixel_rules=("blank", "burned_in_pixels")), Pixels(levels=5)
     index = build_index(root, adapter="dicom", table=None, key=b"a key of sixteen bytes or more", processes=processes, maximum_quarantined=1.0)
     index.to_parquet(output / "index.parquet", index=False)
     decisions = apply_header_rules(index, exclude)

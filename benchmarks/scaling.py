@@ -48,6 +48,7 @@ def run(options: Options) -> Iterator[Growth]:
         for path in files[: len(files) * factor // factors[-1]]:
             os.link(path, folder / path.name)
     write_part(options.scratch / "part-000.zarr", _pictures(STORED), n=STORED, base=BASE, levels=LEVELS, bits=8)
+    _write_exam(options.scratch / "exam")
     _train(options.scratch, 1)()
     for stage in STAGES:
         sizes = [largest[stage.name] * factor // factors[-1] for factor in factors]
@@ -99,6 +100,33 @@ def _prepare(scratch: Path, count: int) -> Job:
     return partial(prepare_part, candidates, root=paths[0].parent, part=1, pixels=pixels, kind="mammography", output=output, processes=1)
 
 
+def _write_exam(root: Path) -> None:
+    """The files of one breast MR exam below `root`, and beside them its tables."""
+    from lookalike.cohort.exams import group_exams
+    from lookalike.cohort.index import build_index
+    from lookalike.config import Exclude
+    from lookalike.phantoms import breast_mr
+
+    breast_mr.write_tree(root, patients=1, shape=(128, 128), seed=1)
+    source = {"adapter": "breast_mr", "table": root / "lesions.csv", "key": b"0" * 32}
+    index = build_index(root, processes=1, maximum_quarantined=0.0, **source)
+    rules = Exclude(header_rules=("not_mr", "no_phase"))
+    for table, name in zip(group_exams(index, rules, root=root, **source)[1:], ("exams", "lesions"), strict=True):
+        table.to_parquet(root.with_name(f"{name}.parquet"))
+
+
+def _patches(scratch: Path, count: int) -> Job:
+    from lookalike.config import Patches, Pixels
+    from lookalike.pixels.patches import cut_exams
+
+    exams, lesions = (
+        pd.concat([table.assign(exam=f"{number:016x}") for number in range(count)], ignore_index=True)
+        for table in (pd.read_parquet(scratch / f"{name}.parquet") for name in ("exams", "lesions"))
+    )
+    settings = {"pixels": Pixels(base=(4, 4), levels=4, bits=16), "patches": Patches(grid=(128, 128, 12), normal=50, clear=8)}
+    return partial(cut_exams, exams, lesions, root=scratch / "exam", part=1, output=scratch / "part-001.zarr", processes=1, **settings)
+
+
 def _moments(scratch: Path, count: int) -> Job:
     from lookalike.measures.moments import image_moments
 
@@ -125,6 +153,41 @@ def _features(scratch: Path, count: int) -> Job:
     torch.set_num_threads(2)
     images = _images(scratch, count)[1].level(LEVELS - 4).load()
     return partial(extract_features, Classifier(1, seed=1), images)
+
+
+def _classifier(scratch: Path, count: int) -> Job:
+    import torch
+
+    from lookalike.utility.classifier import Classifier, Fold, Schedule, fit
+
+    torch.set_num_threads(2)
+    images, labels = _images(scratch, count)[1].level(LEVELS - 4), np.arange(count)[:, None] % 2
+    small = Classifier(1, seed=1, size=64, init_features=16, growth_rate=8, block_config=(2, 2, 2, 2))
+    schedule = Schedule(images=count, batch=16, epochs=1)
+    return partial(fit, small, Fold(images, labels), Fold(images[:64], labels[:64]), schedule=schedule, seed=1)
+
+
+def _auc_gap(_: Path, count: int) -> Job:
+    from lookalike.utility.auc import Scored, auc_gap
+
+    labels, groups = (_normal(count, 14, 1) > 0).astype(int), np.arange(count) // 4
+    sets = [Scored(labels, labels + _normal(count, 14, seed), groups) for seed in (2, 3)]
+    return partial(auc_gap, *sets, paired=True, draws=100, seed=1)
+
+
+def _enhancement(_: Path, count: int) -> Job:
+    from lookalike.measures.enhancement import Patches, tabulate_enhancement
+
+    images = np.random.default_rng(1).integers(0, 2**16, (count, 7, 32, 32), dtype=np.uint16)
+    patches = Patches(images, np.array(["benign", "malignant", "normal"])[np.arange(count) % 3], np.arange(count) // 4)
+    return partial(tabulate_enhancement, patches, patches, {"other": patches}, draws=100, seed=1)
+
+
+def _pair_plot(scratch: Path, count: int) -> Job:
+    from lookalike.figures import pairplot
+
+    sets = [pd.DataFrame(_normal(count, 5, seed), columns=list(pairplot.MOMENTS)) for seed in (1, 2)]
+    return partial(pairplot.draw, *sets, scratch / "pairplot", label="")
 
 
 def _frechet(_: Path, count: int) -> Job:
@@ -193,6 +256,7 @@ def _readers(scratch: Path, count: int) -> Job:
 STAGES = (
     Stage("header index", "files", 1000, _index),
     Stage("prepare", "files of 320 x 256", 200, _prepare, "one worker, beside the writer, which holds a shard of 409 images: flat beyond"),
+    Stage("patches", "exams of 12 slices of 128 x 128", 8, _patches, "one worker, beside the writer"),
     Stage("moments", "images of 320 x 256", 2048, _moments, "two blocks of 204 images are in memory"),
     Stage("spectra", "images of 320 x 256", 256, _spectra),
     Stage("label MI", "images of either set", 1000, partial(_compare, "compare_label_mi", {"permutations": 20, **RESAMPLING})),
@@ -204,6 +268,8 @@ STAGES = (
         partial(_compare, "compare_coverage", RESAMPLING),
         "its grids cost the same for any number of images",
     ),
+    Stage("enhancement", "patches of 7 x 32 x 32 in either set", 2000, _enhancement),
+    Stage("classifier training", "images of 64 x 64 an epoch", 256, _classifier),
     Stage("classifier features", "images of 40 x 32, 50 at a time", 50, _features),
     Stage(
         "Frechet distance",
@@ -222,5 +288,7 @@ STAGES = (
     Stage("copy search", "gallery vectors of 128, 500 queries", 10_000, _copies),
     Stage("sampling", "images of 40 x 32", 64, _sample),
     Stage("training", "batches of 16 images of 40 x 32", 8, _train),
+    Stage("AUC gap", "test images of 14 labels", 500, _auc_gap),
+    Stage("figure of the moments", "images of either set", 500, _pair_plot),
     Stage("reader study", "questions of 320 x 256", 16, _readers),
 )
