@@ -15,13 +15,14 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
+from scipy import ndimage
 
 from lookalike.cohort.exclude import apply_pixel_rules
 from lookalike.config import Exclude, Kind, Pixels
 from lookalike.pixels import display as display_module
 from lookalike.pixels import geometry, prepare
 from lookalike.pixels.display import UndecodableError, pixel_hash, read_display, read_stored
-from lookalike.pixels.geometry import breast_mask, chest_wall_side, frame, normalise, resize_area
+from lookalike.pixels.geometry import breast_mask, chest_wall_side, dilated, eroded, frame, normalise, resize_area
 from lookalike.pixels.store import ImageStore
 
 REAL = os.environ.get("LOOKALIKE_REAL_DATA")
@@ -370,6 +371,17 @@ def test_normalising_flips_clears_and_pads() -> None:
     assert kept[:, :5].max() == 0
     tall = normalise(picture, mask=mask, shape=(200, 75), chest_wall="keep", background="keep")
     assert tall[:50].max() == tall[150:].max() == 0
+
+
+@pytest.mark.parametrize("shape", [(40, 31), (1, 9), (3, 3)])
+@pytest.mark.parametrize("steps", [1, 3, 12])
+def test_masks_grow_and_shrink_as_scipys(shape: tuple[int, int], steps: int) -> None:
+    for share in (0.02, 0.5, 0.98):
+        mask = np.random.default_rng(steps).random(shape) < share
+        before = mask.copy()
+        np.testing.assert_array_equal(dilated(mask, steps), ndimage.binary_dilation(mask, iterations=steps))
+        np.testing.assert_array_equal(eroded(mask, steps), ndimage.binary_erosion(mask, iterations=steps))
+        np.testing.assert_array_equal(mask, before)
 
 
 def test_blank_pictures_have_no_breast() -> None:

@@ -10,12 +10,15 @@ Sizes are in working pixels: pictures are brought to at most `WORKING_SIDE` pixe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
+
+from lookalike.pixels.geometry import dilated, eroded
 
 Kind = Literal["", "clip", "device", "implant"]
 
@@ -92,18 +95,19 @@ def working(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> Working:
     rows, columns = (max(1, size // factor) for size in pixels.shape)
     if factor == 1:
         return Working(pixels, pixels, mask)
-    views = [pixels[i : rows * factor : factor, j : columns * factor : factor] for i in range(factor) for j in range(factor)]
-    mean, peak = views[0].copy(), views[0].copy()
-    for view in views[1:]:
-        mean += view
-        np.maximum(peak, view, out=peak)
-    return Working(mean / np.float32(factor**2), peak, mask[: rows * factor : factor, : columns * factor : factor])
+    bands = pixels[: rows * factor, : columns * factor].reshape(rows, factor, columns * factor)
+
+    def folded(combine: np.ufunc) -> NDArray[np.float32]:
+        tall = combine.reduce(bands, axis=1)  # first along what lies together in memory
+        return reduce(combine, (tall[:, start::factor] for start in range(factor)))
+
+    return Working(folded(np.add) / np.float32(factor**2), folded(np.maximum), mask[: rows * factor : factor, : columns * factor : factor])
 
 
 def find_foreign_bodies(picture: Working) -> ForeignBody:
     """Clips and markers, devices (pacemakers, ports), implants."""
     mean, peak, breast = picture
-    reach = ndimage.binary_dilation(breast, iterations=SKIN)
+    reach = dilated(breast, SKIN)
     return max(_metal(peak, _without_border(reach)), _implant(mean, _without_border(breast)), key=lambda body: body.score)
 
 
@@ -121,7 +125,7 @@ def _metal(peak: NDArray[np.float32], inside: NDArray[np.bool_]) -> ForeignBody:
             continue
         around = tuple(slice(max(side.start - SURROUND - 1, 0), side.stop + SURROUND + 1) for side in box)
         body = labels[around] == number
-        ring = ndimage.binary_dilation(body, iterations=SURROUND + 1) & ~ndimage.binary_dilation(body, iterations=SURROUND - 1)
+        ring = dilated(body, SURROUND + 1) & ~dilated(body, SURROUND - 1)
         if not ring.any():
             continue
         # the upper quartile of the surroundings, because a lead or a second clip may leave through the ring
@@ -136,7 +140,7 @@ def _implant(mean: NDArray[np.float32], inside: NDArray[np.bool_]) -> ForeignBod
     rows, columns = (size // 2 for size in mean.shape)
     picture = mean[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean(axis=(1, 3))
     inside = inside[: 2 * rows : 2, : 2 * columns : 2]
-    deep = ndimage.binary_erosion(inside, iterations=SURROUND)
+    deep = eroded(inside, SURROUND)
     texture = ndimage.maximum_filter(picture, 5) - ndimage.minimum_filter(picture, 5)
     best = 0.0
     for level in IMPLANT_LEVELS:
@@ -145,17 +149,17 @@ def _implant(mean: NDArray[np.float32], inside: NDArray[np.bool_]) -> ForeignBod
         if count == 0 or sizes.max() < IMPLANT_SHARE * inside.sum():
             break
         body = ndimage.binary_fill_holes(labels == 1 + int(np.argmax(sizes)))
-        core = ndimage.binary_erosion(body, iterations=SURROUND)
+        core = eroded(body, SURROUND)
         if not core.any() or np.median(texture[core]) > IMPLANT_TEXTURE:
             continue
-        rim = body & ~ndimage.binary_erosion(body) & deep
+        rim = body & ~eroded(body, 1) & deep
         points = np.argwhere(rim)
         if len(points) < IMPLANT_RIM * np.sqrt(body.sum()):
             continue
         spread = np.linalg.eigvalsh(np.cov(points.T))
         if spread[0] < IMPLANT_BULGE**2 * spread[1]:
             continue
-        outer = ndimage.binary_dilation(body, iterations=SURROUND)
+        outer = dilated(body, SURROUND)
         # brightest within and darkest beyond three pixels of each rim pixel: how much the picture drops across it
         size = 2 * SURROUND + 1
         drop = ndimage.maximum_filter(np.where(core, picture, 0), size) - ndimage.minimum_filter(np.where(outer, 1, picture), size)
@@ -170,7 +174,7 @@ def text_score(picture: Working) -> float:
         Letters in the longest group over `LETTERS`, at least 1 where there is a label; 1 and more = found.
     """
     mean, _, breast = picture
-    outside = _without_border(~ndimage.binary_dilation(breast, iterations=CLEARANCE))
+    outside = _without_border(~dilated(breast, CLEARANCE))
     if not outside.any():
         return 0.0
     # the air's own grey is taken off: film base is far from black

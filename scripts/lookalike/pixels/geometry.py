@@ -47,10 +47,10 @@ def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     core = _largest(bright)
     if np.ptp(root) < 1 / 256 or not core.any():
         return np.zeros(pixels.shape, dtype=bool)
-    labels_and_tape = ndimage.binary_dilation(bright & ~core, iterations=OPENING)
-    near = ndimage.binary_dilation(core, iterations=REACH) & ~labels_and_tape
+    labels_and_tape = dilated(bright & ~core, OPENING)
+    near = dilated(core, REACH) & ~labels_and_tape
     # exact zeros are padding or a digital detector's cut-off air, not film base
-    base = root[ndimage.binary_dilation(near, iterations=REACH) & ~near & (small > 0)]
+    base = root[dilated(near, REACH) & ~near & (small > 0)]
     lower = (threshold + float(np.median(base))) / 2 if base.size else threshold / 2
     return _enlarge(ndimage.binary_fill_holes(_largest(_opened((root > lower) & near) | core)), pixels.shape)
 
@@ -196,19 +196,36 @@ def _linear_weights(before: int, after: int) -> sparse.csr_array:
 def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The mask and a rim of `RIM` working pixels."""
     small = _shrink(mask.astype(np.float32)) > 0.5
-    return _enlarge(ndimage.binary_dilation(small, iterations=RIM), mask.shape)
+    return _enlarge(dilated(small, RIM), mask.shape)
 
 
 def _opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Without parts thinner than two `OPENING`s; what touches the edge counts as going on beyond it."""
-    padded = ndimage.binary_opening(np.pad(mask, OPENING, mode="edge"), iterations=OPENING)
-    return np.asarray(padded[OPENING:-OPENING, OPENING:-OPENING])
+    padded = dilated(eroded(np.pad(mask, OPENING, mode="edge"), OPENING), OPENING)
+    return padded[OPENING:-OPENING, OPENING:-OPENING]
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The connected region with most pixels."""
     labels, count = ndimage.label(mask)
     return np.asarray(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))) if count else mask
+
+
+def dilated(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """scipy's `binary_dilation` with its cross, so many times; of the masks here in a fraction of its time."""
+    for _ in range(steps):
+        grown = mask.copy()
+        grown[1:] |= mask[:-1]
+        grown[:-1] |= mask[1:]
+        grown[:, 1:] |= mask[:, :-1]
+        grown[:, :-1] |= mask[:, 1:]
+        mask = grown
+    return mask
+
+
+def eroded(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """scipy's `binary_erosion` with its cross, so many times: the picture's edge is worn off too."""
+    return ~dilated(np.pad(~mask, 1, constant_values=True), steps)[1:-1, 1:-1]
 
 
 def otsu(values: NDArray[np.float32]) -> float:
