@@ -123,7 +123,7 @@ def _patches(scratch: Path, count: int) -> Job:
         pd.concat([table.assign(exam=f"{number:016x}") for number in range(count)], ignore_index=True)
         for table in (pd.read_parquet(scratch / f"{name}.parquet") for name in ("exams", "lesions"))
     )
-    settings = {"pixels": Pixels(base=(4, 4), levels=4, bits=16), "patches": Patches(grid=(128, 128, 12), normal=50, clear=8)}
+    settings = {"pixels": Pixels(base=(4, 4), levels=4, bits=16), "patches": Patches(grid=(128, 128, 12), normal=400, clear=8)}
     return partial(cut_exams, exams, lesions, root=scratch / "exam", part=1, output=scratch / "part-001.zarr", processes=1, **settings)
 
 
@@ -256,7 +256,7 @@ def _readers(scratch: Path, count: int) -> Job:
 STAGES = (
     Stage("header index", "files", 1000, _index),
     Stage("prepare", "files of 320 x 256", 200, _prepare, "one worker, beside the writer, which holds a shard of 409 images: flat beyond"),
-    Stage("patches", "exams of 12 slices of 128 x 128", 8, _patches, "one worker, beside the writer"),
+    Stage("patches", "exams of 12 slices of 128 x 128", 8, _patches, "one worker, beside the writer, which holds a shard of 2,340 patches"),
     Stage("moments", "images of 320 x 256", 2048, _moments, "two blocks of 204 images are in memory"),
     Stage("spectra", "images of 320 x 256", 256, _spectra),
     Stage("label MI", "images of either set", 1000, partial(_compare, "compare_label_mi", {"permutations": 20, **RESAMPLING})),
