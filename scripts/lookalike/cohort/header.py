@@ -444,7 +444,7 @@ def _pixel_problem(file: BinaryIO, size: int, dataset: Dataset, values: dict[str
             return ""  # encapsulated: only decoding tells
         mislabelled = " (compressed pixels under an uncompressed transfer syntax)"
         length = size - file.tell() - 8  # less the sequence delimiter
-    there = min(length, size - file.tell())
+    there = max(0, min(length, size - file.tell()))
     if _integer(dataset, "SamplesPerPixel", 1) != 1:
         promised = length  # chroma may be subsampled, so sizes follow from no product
     else:
