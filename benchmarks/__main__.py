@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--zoo", type=Path, help="a checkout of pytorch_GAN_zoo, to train beside it (without: that job is left out, and said so)")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the trainings")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: whether it runs, not how fast")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/runs/bench.json"))
+    parser.add_argument("--output", type=writable, default="benchmarks/runs/bench.json")
     asked = parser.parse_args()
     if unknown := set(asked.modules) - set(MODULES):
         parser.error(f"no module {', '.join(sorted(unknown))}; there are {', '.join(MODULES)}")
@@ -37,11 +37,6 @@ def main() -> None:
         parser.error(f"{asked.zoo} is no checkout of pytorch_GAN_zoo: it has no models/progressive_gan.py")
     if asked.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch finds no CUDA device here; leave --device cuda out")
-    try:
-        asked.output.parent.mkdir(parents=True, exist_ok=True)
-        asked.output.touch()
-    except OSError as error:
-        parser.error(f"{asked.output} cannot be written: {error.strerror}")
     if asked.zoo is None and asked.device == "cpu" and "training" in (asked.modules or MODULES):
         print("Left out: training beside pytorch_GAN_zoo, a checkout of which --zoo names.")
     about = machine()
@@ -50,7 +45,7 @@ def main() -> None:
         print(f"Load average {about['load']:.1f}: something else runs here. Ratios are taken in turns, but trust them less.")
     print(f"\n{'job':58} {'against':34} {'ours':>9} {'peer':>9} {'ratio':>8} {'quartiles':>17} {'reach':>7}")
     found: dict[str, list[dict[str, object]]] = {}
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         for name in asked.modules or MODULES:
             module = importlib.import_module(f"benchmarks.{name}")
             folder = Path(scratch, name)
@@ -62,6 +57,17 @@ def main() -> None:
                 found.setdefault(name, []).append(row.as_dict())
                 asked.output.write_text(json.dumps({**about, "quick": asked.quick, "rows": found}, indent=1) + "\n")
     print(f"\n{asked.output}")
+
+
+def writable(name: str) -> Path:
+    """Type of a command line's option: a file that can be written, or made."""
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be written ({error.strerror}); name a file in a folder that you may write to") from None
+    return path
 
 
 def line(row: Row | Growth) -> str:

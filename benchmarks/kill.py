@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.__main__ import writable
 from lookalike.files import sha256
 
 STARTED = re.compile(r"Job (\d+): (.+)")
@@ -101,7 +102,7 @@ def killed(run: Run, jobs: list[Job], *, times: int, seed: int) -> list[str]:
         process = run.start()
         assert process.stdout is not None
         running: dict[str, str] = {}
-        text = []
+        text, struck = [], False
         for line in process.stdout:
             text.append(line)
             if done := FINISHED.match(line):
@@ -109,7 +110,8 @@ def killed(run: Run, jobs: list[Job], *, times: int, seed: int) -> list[str]:
             elif found := STARTED.match(line):
                 running[found[1]] = found[2]
                 armed = itertools.islice((message for message in waiting if message not in finished), times - len(hits))
-                if found[2] in armed:
+                if found[2] in armed and not struck:
+                    struck = True
                     time.sleep(waiting.pop(found[2]))
                     os.killpg(process.pid, signal.SIGKILL)
         if (code := process.wait()) == 0:
@@ -181,8 +183,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--cores", default="2")
     parser.add_argument("--configfile", nargs="+", default=[], help="as Snakemake's; without: the demo")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/runs/kill.json"))
+    parser.add_argument("--output", type=writable, default="benchmarks/runs/kill.json")
     asked = parser.parse_args()
+    if asked.times < 0:
+        parser.error("--times must be 0 or more")
+    if lost := [name for name in ("Snakefile", *asked.configfile) if not Path(name).is_file()]:
+        parser.error(f"there is no file {lost[0]} here; run this in the repository's folder, and name files that exist")
     arguments = ("--cores", asked.cores, *(["--configfile", *(os.path.abspath(name) for name in asked.configfile)] if asked.configfile else []))
     scratch = Path(tempfile.mkdtemp(prefix="kill-"))
     alone, disturbed = (Run(scratch / name, arguments) for name in ("undisturbed", "killed"))
@@ -195,9 +201,10 @@ def main() -> None:
     hits = killed(disturbed, jobs, times=asked.times, seed=asked.seed)
     found = differences(alone.folder / "results", disturbed.folder / "results")
     files = sum(path.is_file() for path in (alone.folder / "results").rglob("*"))
-    print(f"{len(hits)} kills, {len(jobs)} jobs, {files} files; not compared:")
+    rules = {job.message: job.rule for job in jobs}
+    struck = {rules[message] for hit in hits for message in hit.split("; ") if message in rules}
+    print(f"{len(hits)} kills in {len(struck)} of {len(set(rules.values()))} rules, {len(jobs)} jobs, {files} files; not compared:")
     print(*(f"  {left.pattern}: {left.why}" for left in LEFT), sep="\n")
-    asked.output.parent.mkdir(parents=True, exist_ok=True)
     asked.output.write_text(json.dumps({"seed": asked.seed, "kills": hits, "jobs": len(jobs), "files": files, "different": found}, indent=1) + "\n")
     if found:
         sys.exit("\n".join([f"{len(found)} files differ; both runs are kept in {scratch}:", *found[:50]]))

@@ -36,7 +36,7 @@ import pydicom
 from pydicom import uid
 from pydicom.filebase import DicomBytesIO
 
-from benchmarks.__main__ import machine
+from benchmarks.__main__ import machine, writable
 from lookalike.cohort.exclude import apply_header_rules, apply_pixel_rules
 from lookalike.cohort.index import build_index
 from lookalike.cohort.ledger import public_ledger, reconcile
@@ -151,7 +151,7 @@ def sources(seed: int) -> tuple[Source, ...]:
     twelve = dicom.dataset(replace(shot, vendor=explicit), pixels)
     eight = dicom.dataset(replace(shot, vendor=replace(dicom.VENDORS[-1], syntax=explicit.syntax)), (pixels >> 4).astype(np.uint8))
     found = []
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for name, syntax in NATIVE.items():
             twelve.file_meta.TransferSyntaxUID = syntax
             twelve.PixelData = pixels.astype(">u2" if name == "big endian" else "<u2").tobytes()
@@ -309,6 +309,16 @@ def absurd_size(source: Source, rng: Rng) -> bytes:
             source = source.number(tag, SIZES[rng.integers(len(SIZES))])
     if rng.random() < 0.3:
         source = source.text(0x00280008, b"IS", NUMBERS[rng.integers(len(NUMBERS))])
+    return source.whole()
+
+
+def strip(source: Source, rng: Rng) -> bytes:
+    """A picture of a few pixels' width, whole and true, whose pixels are large enough for its field of view."""
+    width = int(rng.integers(1, 5))
+    shape = (SHAPE[0] * SHAPE[1] // width, width)[:: rng.choice([-1, 1])]
+    source = source.number(ROWS, shape[0]).number(COLUMNS, shape[1]).text(0x00181164, b"DS", b"200\\200")
+    if source.syntax in NATIVE:
+        source = source.put(PIXELS, b"OW", rng.bytes(2 * shape[0] * shape[1]))
     return source.whole()
 
 
@@ -509,6 +519,7 @@ MUTATIONS: dict[str, Callable[[Source, Rng], bytes]] = {
         truncated,
         lying_length,
         absurd_size,
+        strip,
         nested,
         wrong_vr,
         unknown_syntax,
@@ -539,8 +550,10 @@ def mutated(number: int, seed: int) -> tuple[str, str, bytes]:
 
 
 def pipeline(root: Path, output: Path, *, processes: int = 1) -> pd.DataFrame:
-    """What the rules of the workflow do with a cohort's files, and its ledger, beside the paths."""
-    # all files are of one image, in which the detector may find, of some seeds, an implant
+    """What the rules of the workflow do with a cohort's files, and its ledger, beside the paths.
+
+    Two rules are left out, as all files are of one image: duplicates, and foreign bodies, one of which the detector may see in the image of some seeds.
+    """
     exclude, pixels = Exclude(pixel_rules=("blank", "burned_in_pixels")), Pixels(levels=5)
     index = build_index(root, adapter="dicom", table=None, key=b"a key of sixteen bytes or more", processes=processes, maximum_quarantined=1.0)
     index.to_parquet(output / "index.parquet", index=False)
@@ -705,13 +718,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes that decode")
     parser.add_argument("--keep", type=Path, help="a folder for the files that failed, and those that took a decoder down")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/runs/mutate.json"))
+    parser.add_argument("--output", type=writable, default="benchmarks/runs/mutate.json")
     asked = parser.parse_args()
-    if asked.files < 1 or asked.workers < 1:
-        parser.error("--files and --workers must be 1 or more")
-    asked.output.parent.mkdir(parents=True, exist_ok=True)
+    if asked.files < 1 or asked.workers < 1 or asked.seed < 0:
+        parser.error("--files and --workers must be 1 or more, and --seed 0 or more")
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         for done, told in attack(asked.files, asked.seed, Path(scratch), work=partial(pipeline, processes=asked.workers), keep=asked.keep):
             print(
                 f"{done} of {asked.files}, {time.monotonic() - started:.0f} s, {told.failures} failures, memory {told.memory / 1e9:.2f} GB",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,22 +37,26 @@ class Stage(NamedTuple):
 def run(options: Options) -> Iterator[Growth]:
     """Every stage of `STAGES`."""
     factors, rounds = ((1, 2, 4), 1) if options.quick else ((1, 2, 4, 8), 2)
-    largest = {stage.name: (stage.smallest // 8 if options.quick else stage.smallest) * factors[-1] for stage in STAGES}
+    sizes = {stage.name: [(stage.smallest // 8 if options.quick else stage.smallest) * factor for factor in factors] for stage in STAGES}
+    make_inputs(options.scratch, sizes)
+    for stage in STAGES:
+        yield grow(stage.name, stage.unit, sizes[stage.name], partial(_measure, stage.prepare, options.scratch), rounds=rounds, note=stage.note)
+
+
+def make_inputs(scratch: Path, sizes: Mapping[str, Sequence[int]]) -> None:
+    """What the stages read, at all of their sizes."""
     vendor = next(vendor for vendor in dicom.VENDORS if vendor.syntax == dicom.ExplicitVRLittleEndian)
     phantom = mammography.render(mammography.draw(1, density="B"), view="CC", laterality="L", shape=SHAPE)
-    tree(options.scratch / "whole", largest["prepare"], dicom.stored_values(phantom, vendor), hollow=False)
-    files = tree(options.scratch / "hollow", largest["header index"], dicom.stored_values(phantom, vendor), hollow=True)
-    for factor in factors:
-        folder = options.scratch / f"index{len(files) * factor // factors[-1]}"
+    tree(scratch / "whole", max(sizes["prepare"]), dicom.stored_values(phantom, vendor), hollow=False)
+    files = tree(scratch / "hollow", max(sizes["header index"]), dicom.stored_values(phantom, vendor), hollow=True)
+    for count in sizes["header index"]:
+        folder = scratch / f"index{count}"
         folder.mkdir()
-        for path in files[: len(files) * factor // factors[-1]]:
+        for path in files[:count]:
             os.link(path, folder / path.name)
-    write_part(options.scratch / "part-000.zarr", _pictures(STORED), n=STORED, base=BASE, levels=LEVELS, bits=8)
-    _write_exam(options.scratch / "exam")
-    _train(options.scratch, 1)()
-    for stage in STAGES:
-        sizes = [largest[stage.name] * factor // factors[-1] for factor in factors]
-        yield grow(stage.name, stage.unit, sizes, partial(_measure, stage.prepare, options.scratch), rounds=rounds, note=stage.note)
+    write_part(scratch / "part-000.zarr", _pictures(STORED), n=STORED, base=BASE, levels=LEVELS, bits=8)
+    _write_exam(scratch / "exam")
+    _train(scratch, 1)()
 
 
 def _measure(prepare: Callable[[Path, int], Job], scratch: Path, size: int) -> tuple[float, float]:

@@ -222,6 +222,9 @@ def test_pixel_data_shorter_than_the_header_promises(tmp_path: Path) -> None:
     assert data.count(rows) == 1
     lying.write_bytes(data.replace(rows + (48).to_bytes(2, "little"), rows + (480).to_bytes(2, "little")))
     assert list(index_of(tmp_path)["problem"]) == ["", "PixelData truncated: 1,728 of 17,280 bytes"]
+    pixels = data.index(b"\xe0\x7f\x10\x00")
+    lying.write_bytes(data[: pixels + 8] + b"\xff" * 4)  # a length without an end, and then the file's
+    assert index_of(tmp_path)["problem"][1] == "PixelData truncated: 0 of 1,728 bytes (compressed pixels under an uncompressed transfer syntax)"
 
 
 def test_same_uid_twice_gives_two_names(tmp_path: Path) -> None:

@@ -165,9 +165,11 @@ def test_a_reader_study_goes_out_with_its_images(demo: dict) -> None:
         ({"protocol": "pair2afc", "synthetic": ["progan"], "sequences": 10}, "20 readers are hoped for, but there are 10 sequences"),
         ({"protocol": "pair2afc", "synthetic": ["progan"], "margins": [5]}, "between .001 and .5"),
         ({"protocol": "pair2afc", "synthetic": ["progan"], "simulated": {"shares": {"tired": 1}}}, "`tired`, which is not in groups"),
+        ({"protocol": "single", "synthetic": 5}, "`reader_studies.mine.synthetic`: a list is needed (it is 5)"),
+        (5, "`reader_studies.mine`: a section of keys is needed (it is 5)"),
     ],
 )
-def test_mistakes_in_a_reader_study_get_a_sentence(demo: dict, study: dict, sentence: str) -> None:
+def test_mistakes_in_a_reader_study_get_a_sentence(demo: dict, study: object, sentence: str) -> None:
     demo["reader_studies"]["mine"] = study
     with pytest.raises(LookalikeError, match=re.escape(sentence)):
         config.load(demo)

@@ -81,13 +81,12 @@ def test_a_clip_survives_the_reduction_of_large_pictures() -> None:
     assert find_foreign_bodies(working(large, large_mask)).score > 1
 
 
-@pytest.mark.parametrize("shape", [(1280, 1024), (1283, 1031), (641, 37)])
+@pytest.mark.parametrize("shape", [(1280, 1024), (1283, 1031), (641, 37), (1300, 2), (641, 1), (3, 10_000)])
 def test_the_working_picture_holds_means_and_maxima_of_blocks(shape: tuple[int, int]) -> None:
     picture, mask = np.random.default_rng(1).random(shape, dtype=np.float32), np.random.default_rng(2).random(shape) < 0.5
-    found, factor = working(picture, mask), -(-shape[0] // 640)
-    blocks = [
-        [picture[i : i + factor, j : j + factor] for j in range(0, shape[1] - factor + 1, factor)] for i in range(0, shape[0] - factor + 1, factor)
-    ]
+    found, factor = working(picture, mask), -(-max(shape) // 640)
+    high, wide = min(factor, shape[0]), min(factor, shape[1])
+    blocks = [[picture[i : i + high, j : j + wide] for j in range(0, shape[1] - wide + 1, wide)] for i in range(0, shape[0] - high + 1, high)]
     np.testing.assert_allclose(found.mean, [[block.mean() for block in row] for row in blocks], rtol=1e-6)
     np.testing.assert_array_equal(found.peak, [[block.max() for block in row] for row in blocks])
     assert found.breast.shape == found.mean.shape

@@ -1053,8 +1053,10 @@ def _without_studies(raw: dict[str, Any], gone: set[str]) -> dict[str, Any]:
 def _gone(raw: Mapping[str, Any]) -> set[str]:
     """Reader studies that this config takes out by a null, of their own or of a synthetic set that they show."""
     gone = set()
-    for name, study in (raw.get("reader_studies") or {}).items():
-        sets = study.get("synthetic") or () if isinstance(study, Mapping) else ()
+    studies = raw.get("reader_studies")
+    for name, study in studies.items() if isinstance(studies, Mapping) else ():
+        sets = study.get("synthetic") if isinstance(study, Mapping) else None
+        sets = sets if isinstance(sets, list | tuple) else ()  # what is of another kind is told when the config is read
         if _is_null(raw, ("reader_studies", name)) or any(_is_null(raw, place) for synthetic in sets for place in _places(str(synthetic))):
             gone.add(name)
     return gone
@@ -1081,6 +1083,13 @@ def _is_null(raw: Mapping[str, Any], place: tuple[str, ...]) -> bool:
     return node is None or node == "null"
 
 
+# Kinds of mistakes that pydantic tells in Python's words.
+IN_YAML = {
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a section of keys is needed"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list is needed"),
+}
+
+
 def _explain(item: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
@@ -1089,7 +1098,7 @@ def _explain(item: Mapping[str, Any]) -> str:
         return f"unknown key `{key}`" + (f": did you mean `{close[0]}`?" if close else f"; keys here are {', '.join(siblings)}")
     if item["type"] == "missing":
         return f"`{key}` is missing"
-    message = item["msg"].removeprefix("Value error, ")
+    message = IN_YAML.get(item["type"], item["msg"].removeprefix("Value error, "))
     return f"`{key}`: {message}" + ("" if isinstance(item["input"], dict) else f" (it is {item['input']!r})") if key else message
 
 

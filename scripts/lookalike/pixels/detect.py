@@ -92,16 +92,17 @@ def working(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> Working:
         mask: [H, W], the breast, of `geometry.breast_mask`.
     """
     factor = -(-max(pixels.shape) // WORKING_SIDE)
-    rows, columns = (max(1, size // factor) for size in pixels.shape)
     if factor == 1:
         return Working(pixels, pixels, mask)
-    bands = pixels[: rows * factor, : columns * factor].reshape(rows, factor, columns * factor)
+    high, wide = (min(factor, size) for size in pixels.shape)  # of a block: a strip may be narrower than the factor
+    rows, columns = pixels.shape[0] // high, pixels.shape[1] // wide
+    bands = pixels[: rows * high, : columns * wide].reshape(rows, high, columns * wide)
 
     def folded(combine: np.ufunc) -> NDArray[np.float32]:
         tall = combine.reduce(bands, axis=1)  # first along what lies together in memory
-        return reduce(combine, (tall[:, start::factor] for start in range(factor)))
+        return reduce(combine, (tall[:, start::wide] for start in range(wide)))
 
-    return Working(folded(np.add) / np.float32(factor**2), folded(np.maximum), mask[: rows * factor : factor, : columns * factor : factor])
+    return Working(folded(np.add) / np.float32(high * wide), folded(np.maximum), mask[: rows * high : high, : columns * wide : wide])
 
 
 def find_foreign_bodies(picture: Working) -> ForeignBody:

@@ -176,7 +176,7 @@ def _count(text: str) -> tuple[str, int]:
         images = float(number)
     except ValueError:
         images = math.nan
-    if not name or not 1 <= images <= 1e12:
+    if not name or not 1 <= images <= 1e12 or images % 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not COHORT=NUMBER, such as mammography=1000000")
     return name, int(images)
 
@@ -194,6 +194,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.gpus < 0 or asked.cores < 1:
         parser.error("--gpus must be 0 or more, and --cores 1 or more")
+    if twice := [name for name, count in Counter(name for name, _ in asked.images).items() if count > 1]:
+        parser.error(f"--images names {twice[0]} twice")
     try:
         planned = plan(asked.config, dict(asked.images), cores=asked.cores, gpus=asked.gpus, gpu=asked.gpu)
         print("\n".join(report(planned, cores=asked.cores, gpus=asked.gpus, gpu=asked.gpu)))

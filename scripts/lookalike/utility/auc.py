@@ -152,17 +152,7 @@ def delong_gap(labels: NDArray, first: NDArray, second: NDArray) -> Estimate:
     """AUC of scores `first` minus AUC of scores `second`, both [n] and of the same rows, by DeLong's covariance."""
     aucs, covariance = delong(labels, np.stack([first, second], axis=1))
     contrast = np.array([1.0, -1.0])
-    return _normal(float(contrast @ aucs), float(contrast @ covariance @ contrast))
-
-
-def delong_unpaired_gap(first_labels: NDArray, first: NDArray, second_labels: NDArray, second: NDArray) -> Estimate:
-    """AUC of scores `first` [n] minus AUC of scores `second` [m], of different rows."""
-    (one,), ((variance,),) = delong(first_labels, first[:, None])
-    (other,), ((more,),) = delong(second_labels, second[:, None])
-    return _normal(float(one - other), float(variance + more))
-
-
-def _normal(value: float, variance: float) -> Estimate:
+    value, variance = float(contrast @ aucs), float(contrast @ covariance @ contrast)
     # the variance of a difference that is the same in every row is 0 but for rounding
     spread = np.sqrt(variance) if variance > 1e-18 else float("nan")
     half = stats.norm.ppf(0.975) * spread
