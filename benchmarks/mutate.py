@@ -552,7 +552,7 @@ def mutated(number: int, seed: int) -> tuple[str, str, bytes]:
 def pipeline(root: Path, output: Path, *, processes: int = 1) -> pd.DataFrame:
     """What the rules of the workflow do with a cohort's files, and its ledger, beside the paths.
 
-    Two rules are left out, as all files are of one image: duplicates, and foreign bodies, one of which the detector may see in the image of some seeds.
+    As all files are of one image, the rules of duplicates are left out, and that of foreign bodies, one of which the detector sees in the image of some seeds.
     """
     exclude, pixels = Exclude(pixel_rules=("blank", "burned_in_pixels")), Pixels(levels=5)
     index = build_index(root, adapter="dicom", table=None, key=b"a key of sixteen bytes or more", processes=processes, maximum_quarantined=1.0)
