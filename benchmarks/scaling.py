@@ -259,7 +259,7 @@ def _readers(scratch: Path, count: int) -> Job:
 
 STAGES = (
     Stage("header index", "files", 1000, _index),
-    Stage("prepare", "files of 320 x 256", 200, _prepare, "one worker, beside the writer, which holds a shard of 409 images: flat beyond"),
+    Stage("prepare", "files of 320 x 256", 200, _prepare, "one worker, beside the writer, which holds a shard of 409 images: nearly flat beyond"),
     Stage("patches", "exams of 12 slices of 128 x 128", 8, _patches, "one worker, beside the writer, which holds a shard of 2,340 patches"),
     Stage("moments", "images of 320 x 256", 2048, _moments, "two blocks of 204 images are in memory"),
     Stage("spectra", "images of 320 x 256", 256, _spectra),
